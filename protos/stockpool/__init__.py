@@ -1,0 +1,1 @@
+"""The contract in Python: one package a version, compiled from the protos beside it."""
