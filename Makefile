@@ -1,12 +1,85 @@
-.DEFAULT_GOAL := help
+# `make` lists the targets. Every target makes .venv first when it is missing; all that it takes is Python 3.11 or newer.
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCK := .lock/requirements.txt
+PROTOS := $(wildcard protos/stockpool/*/*.proto)
+
+# Two workers: one a core of a small machine. PYTEST_ARGS narrows or extends a run: make test PYTEST_ARGS="-k reserve -x".
+WORKERS ?= 2
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 
 .PHONY: help
 help:  ## Print this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+# --- set-up ---
+
+.PHONY: setup
+setup: $(VENV)/.installed $(VENV)/.compiled  ## Make .venv with the locked versions and this project in it; again when they change
+
+$(VENV)/.installed: $(LOCK) pyproject.toml protos/build.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stockpool needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.compiled: $(VENV)/.installed $(PROTOS) protos/build.py
+	$(BIN)/python protos/build.py
+	@touch $@
 
 .PHONY: proto
-proto:  ## Compile protos/stockpool/v1/*.proto into Python beside them
+proto: $(VENV)/.installed  ## Compile protos/stockpool/v1/*.proto into the Python package stockpool.v1
 	$(BIN)/python protos/build.py
+	@touch $(VENV)/.compiled
+
+.PHONY: lock
+lock: $(VENV)/.installed  ## Choose the newest versions that pyproject.toml allows and write them to .lock/, with hashes
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+		--no-emit-find-links --upgrade --extra dev --output-file $(LOCK) pyproject.toml
+
+# --- use ---
+
+.PHONY: demo
+demo: setup  ## Play one day of orders against a fresh server, live, and write the report (DEMO_ARGS="--days 3")
+	$(BIN)/stockpool demo $(DEMO_ARGS)
+
+# --- work ---
+
+.PHONY: format
+format: setup  ## Format the code and apply the safe fixes
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+
+.PHONY: check
+check: setup  ## Style, types, floors, contract and house rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/buf lint protos
+	.ci/breaking
+	$(BIN)/pytest --quiet tests/house
+
+.PHONY: test
+test: setup  ## The whole test suite (PYTEST_ARGS="-k reserve")
+	$(BIN)/pytest --quiet --numprocesses $(WORKERS) -p no:benchmark $(PYTEST_ARGS) tests
+
+.PHONY: bounds
+bounds: setup  ## The suite with bounds checks in every kernel, slower: an index out of range fails instead of reading on
+	NUMBA_BOUNDSCHECK=1 $(BIN)/pytest --quiet --numprocesses $(WORKERS) -p no:benchmark $(PYTEST_ARGS) tests
+
+.PHONY: bench
+bench: setup  ## The benchmarks; each run adds lines to benchmarks/history.jsonl
+	$(BIN)/pytest --quiet --timeout 0 $(PYTEST_ARGS) benchmarks
+
+.PHONY: clean
+clean:  ## Remove what was built: .venv, generated code, caches
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	find protos -name '*_pb2*' -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
