@@ -1,0 +1,87 @@
+"""What the network is made of, as journaled: nodes, SKUs, channels, rate cards, the zone chart, routing policies.
+
+Records that reach the journal are NamedTuples: immutable, and encoded as arrays. Fields are only ever added at the end, with a
+default, so that an old journal stays readable.
+"""
+
+from typing import NamedTuple
+
+from engine.model.outcomes import NodeKind
+
+DEFAULT_POLICY = "default"
+
+
+class Node(NamedTuple):
+    """A place that holds stock. Costs in micros, position in degrees."""
+
+    node_key: str
+    name: str = ""
+    kind: NodeKind = NodeKind.UNSPECIFIED
+    latitude: float = 0.0
+    longitude: float = 0.0
+    postal_code: str = ""
+    closed: bool = False
+    ships: bool = True
+    offers_pickup: bool = False
+    accepts_returns: bool = False
+    package_cost_micros: int = 0
+    unit_cost_micros: int = 0
+    default_safety_stock_units: int = 0
+
+
+class Sku(NamedTuple):
+    """What is sold and counted. ``unit_value_micros`` is for reports alone."""
+
+    sku_key: str
+    title: str = ""
+    weight_grams: int = 0
+    unit_value_micros: int = 0
+
+
+class Channel(NamedTuple):
+    """Where demand comes from. ``node_keys`` empty and ``all_nodes`` false: it sells nothing."""
+
+    channel_key: str
+    name: str = ""
+    node_keys: tuple[str, ...] = ()
+    all_nodes: bool = False
+    threshold_units: int = 0
+    policy_key: str = DEFAULT_POLICY
+
+
+class RateCard(NamedTuple):
+    """Price of a package of one carrier service: ``price_micros[zone - 1][step]``, −1 where it is not offered."""
+
+    service_key: str
+    currency_code: str
+    step_grams: tuple[int, ...]
+    zone_count: int
+    price_micros: tuple[int, ...]
+    """Zone by zone, ``zone_count * len(step_grams)`` entries."""
+
+
+class Region(NamedTuple):
+    """An area of destinations; its key is the prefix of its postal codes."""
+
+    region_key: str
+    latitude: float
+    longitude: float
+
+
+class ZoneChart(NamedTuple):
+    """Zone of a node seen from a region: an exact pair of regions where there is one, else the distance band."""
+
+    regions: tuple[Region, ...] = ()
+    band_metres: tuple[int, ...] = ()
+    pair_origins: tuple[str, ...] = ()
+    pair_destinations: tuple[str, ...] = ()
+    pair_zones: tuple[int, ...] = ()
+
+
+class RoutingPolicy(NamedTuple):
+    """Weights of the routing cost."""
+
+    policy_key: str = DEFAULT_POLICY
+    split_penalty_micros: int = 0
+    allow_unit_split: bool = True
+    default_service_key: str = ""

@@ -1,0 +1,123 @@
+"""Orders, fulfillment orders and returns as journaled. SKUs, nodes, channels, services and regions are dense indexes here."""
+
+from typing import NamedTuple
+
+from engine.model.outcomes import (
+    Disposition,
+    FulfillmentKind,
+    FulfillmentState,
+    OrderState,
+    RejectReason,
+    ReturnState,
+)
+
+
+class OrderLine(NamedTuple):
+    """units = allocated + fulfilled + cancelled + short."""
+
+    sku_index: int
+    units: int
+    unit_price_micros: int
+    allocated_units: int = 0
+    fulfilled_units: int = 0
+    cancelled_units: int = 0
+    short_units: int = 0
+    returned_units: int = 0
+
+    @property
+    def open_units(self) -> int:
+        """Units that have neither left nor been cancelled."""
+        return self.allocated_units + self.short_units
+
+
+class Order(NamedTuple):
+    """Demand made firm. ``region_index`` and ``service_index`` are −1 for pickup, ``pickup_node_index`` for shipping."""
+
+    order_id: int
+    order_key: str
+    channel_index: int
+    kind: FulfillmentKind
+    state: OrderState
+    customer_key: str
+    postal_code: str
+    region_index: int
+    pickup_node_index: int
+    service_index: int
+    lines: tuple[OrderLine, ...]
+    fulfillment_order_ids: tuple[int, ...]
+    placed_ns: int
+    ingested: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a unit can still leave or be cancelled."""
+        return self.state not in (OrderState.COMPLETED, OrderState.CANCELLED)
+
+
+class FulfillmentLine(NamedTuple):
+    """Units of an order's line that come from one cell of the node."""
+
+    line_index: int
+    sku_index: int
+    slot: int
+    units: int
+
+
+class FulfillmentOrder(NamedTuple):
+    """The work of one node for one order. Costs in micros; ``zone`` 0 for pickup."""
+
+    fulfillment_order_id: int
+    order_id: int
+    node_index: int
+    kind: FulfillmentKind
+    state: FulfillmentState
+    lines: tuple[FulfillmentLine, ...]
+    carrier_micros: int
+    handling_micros: int
+    zone: int
+    weight_grams: int
+    created_ns: int
+    updated_ns: int
+    reject_reason: RejectReason = RejectReason.NONE
+    tracking: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its units are still allocated."""
+        return self.state in (FulfillmentState.OPEN, FulfillmentState.ACCEPTED, FulfillmentState.READY_FOR_PICKUP)
+
+
+class ReturnLine(NamedTuple):
+    """``order_line_index`` is −1 for a return without an order. ``slot`` is the cell where the units are expected."""
+
+    order_line_index: int
+    sku_index: int
+    slot: int
+    authorised_units: int
+    received_units: int = 0
+    restocked_units: int = 0
+
+    @property
+    def expected_units(self) -> int:
+        """Units still on the road."""
+        return self.authorised_units - self.received_units
+
+
+class Return(NamedTuple):
+    """Goods that come back. ``order_id`` 0: no order."""
+
+    return_id: int
+    order_id: int
+    node_index: int
+    state: ReturnState
+    lines: tuple[ReturnLine, ...]
+    cost_micros: int
+    created_ns: int
+
+
+class ReceivedItem(NamedTuple):
+    """Units of a return's line that arrived, and what becomes of them."""
+
+    line_index: int
+    units: int
+    disposition: Disposition

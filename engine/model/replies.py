@@ -1,0 +1,272 @@
+"""What callers are told. Replies of commands are journaled, so a repeated request gets its first answer byte for byte.
+
+Every reply starts with ``outcome`` and ``subject`` (the key, id or limit that the outcome speaks of). SKUs, nodes, channels and
+services are dense indexes; ``pool.Names`` gives their keys.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+from engine.model.orders import FulfillmentOrder, Order, Return
+from engine.model.outcomes import FulfillmentKind, Outcome, Quantity, ReservationState, StockReason
+
+
+class Reply(Protocol):
+    """What all replies share."""
+
+    @property
+    def outcome(self) -> Outcome: ...
+    @property
+    def subject(self) -> str: ...
+
+
+class Cell(NamedTuple):
+    """All quantities of one SKU at one node, in units."""
+
+    sku_index: int
+    node_index: int
+    atf: int
+    on_hand: int
+    damaged: int
+    quality_control: int
+    display: int
+    in_return: int
+    reserved: int
+    allocated: int
+    safety_stock: int
+    incoming: int
+
+
+class Leg(NamedTuple):
+    """Units of a request's line that come from one node."""
+
+    line_index: int
+    sku_index: int
+    node_index: int
+    units: int
+
+
+class Shortage(NamedTuple):
+    """A line that did not get everything."""
+
+    line_index: int
+    sku_index: int
+    requested_units: int
+    available_units: int
+
+
+class Cost(NamedTuple):
+    """What a plan costs, in micros."""
+
+    total: int
+    carrier: int
+    handling: int
+    split_penalty: int
+    package_count: int
+    exact: bool
+
+
+class Plain(NamedTuple):
+    """Nothing but the outcome: puts, receipts, releases, and every refusal that has nothing more to say."""
+
+    outcome: Outcome
+    subject: str = ""
+
+
+class StockReply(NamedTuple):
+    """AdjustStock, SetStock: the cell after the decision, or as it is when refused; ``None`` for unknown keys."""
+
+    outcome: Outcome
+    subject: str = ""
+    cell: Cell | None = None
+
+
+class SaleReply(NamedTuple):
+    """RecordSale: cells whose ATF is below zero afterwards."""
+
+    outcome: Outcome
+    subject: str = ""
+    shortages: tuple[Cell, ...] = ()
+
+
+class RowRefusal(NamedTuple):
+    """A row of an import message, from 0, that did not go in."""
+
+    row_index: int
+    outcome: Outcome
+    subject: str
+
+
+class ImportReply(NamedTuple):
+    """ImportStock, one message of the stream."""
+
+    outcome: Outcome
+    subject: str = ""
+    row_count: int = 0
+    applied_count: int = 0
+    refusals: tuple[RowRefusal, ...] = ()
+
+
+class ReserveReply(NamedTuple):
+    """Reserve. ``legs`` and ``cost`` only when units are held (``cost`` for shipping alone)."""
+
+    outcome: Outcome
+    subject: str = ""
+    reservation_id: int = 0
+    channel_index: int = -1
+    kind: FulfillmentKind = FulfillmentKind.SHIP
+    created_ns: int = 0
+    expires_ns: int = 0
+    legs: tuple[Leg, ...] = ()
+    cost: Cost | None = None
+    shortages: tuple[Shortage, ...] = ()
+
+
+class BatchReserveReply(NamedTuple):
+    """BatchReserve. ``columns``: little-endian int64, item by item: outcome, reservation id, expires_ns, line index, available
+    units. ``subjects``: (item, key) for items refused for an unknown key."""
+
+    outcome: Outcome
+    subject: str = ""
+    columns: bytes = b""
+    subjects: tuple[tuple[int, str], ...] = ()
+
+
+class ExtendReply(NamedTuple):
+    """ExtendReservation."""
+
+    outcome: Outcome
+    subject: str = ""
+    expires_ns: int = 0
+
+
+class OrderReply(NamedTuple):
+    """PlaceOrder, IngestOrder, CancelOrder. ``existing_order_id`` with DUPLICATE_ORDER."""
+
+    outcome: Outcome
+    subject: str = ""
+    order: Order | None = None
+    cost: Cost | None = None
+    shortages: tuple[Shortage, ...] = ()
+    existing_order_id: int = 0
+
+
+class FulfillmentReply(NamedTuple):
+    """Accept, Reject, Ship, MarkReady, HandOver. ``replacements`` and ``shortages`` with Reject. ``order_key`` of the order."""
+
+    outcome: Outcome
+    subject: str = ""
+    fulfillment_order: FulfillmentOrder | None = None
+    order_key: str = ""
+    replacements: tuple[FulfillmentOrder, ...] = ()
+    shortages: tuple[Shortage, ...] = ()
+
+
+class ReturnReply(NamedTuple):
+    """AuthorizeReturn, ReceiveReturn."""
+
+    outcome: Outcome
+    subject: str = ""
+    goods: Return | None = None
+
+
+# Answers of queries: never journaled.
+
+
+class SkuAvailability(NamedTuple):
+    """``sku_index`` −1 and ``outcome`` UNKNOWN_SKU for an unknown key; ``cells`` only where asked for."""
+
+    sku_key: str
+    outcome: Outcome
+    sku_index: int
+    ats_units: int
+    cells: tuple[Cell, ...]
+
+
+class AvailabilityAnswer(NamedTuple):
+    outcome: Outcome
+    subject: str = ""
+    availabilities: tuple[SkuAvailability, ...] = ()
+
+
+class ShipOption(NamedTuple):
+    service_index: int
+    available: bool
+    cost: Cost
+    legs: tuple[Leg, ...]
+
+
+class PickupOption(NamedTuple):
+    node_index: int
+    distance_metres: int
+
+
+class OptionsAnswer(NamedTuple):
+    outcome: Outcome
+    subject: str = ""
+    ship_options: tuple[ShipOption, ...] = ()
+    pickup_options: tuple[PickupOption, ...] = ()
+    shortages: tuple[Shortage, ...] = ()
+
+
+class ReservationAnswer(NamedTuple):
+    outcome: Outcome
+    subject: str = ""
+    reservation_id: int = 0
+    state: ReservationState = ReservationState.HELD
+    channel_index: int = -1
+    kind: FulfillmentKind = FulfillmentKind.SHIP
+    created_ns: int = 0
+    expires_ns: int = 0
+    legs: tuple[Leg, ...] = ()
+
+
+class OrderAnswer(NamedTuple):
+    outcome: Outcome
+    subject: str = ""
+    order: Order | None = None
+
+
+class FulfillmentOrdersAnswer(NamedTuple):
+    """``order_keys`` goes along ``fulfillment_orders``; ``more``: another page follows."""
+
+    outcome: Outcome
+    subject: str = ""
+    fulfillment_orders: tuple[FulfillmentOrder, ...] = ()
+    order_keys: tuple[str, ...] = ()
+    more: bool = False
+
+
+class MovementRow(NamedTuple):
+    """``position`` in the ring, for paging; request id and reference are in the journal at ``seq``."""
+
+    position: int
+    seq: int
+    time_ns: int
+    quantity: Quantity
+    delta_units: int
+    balance_units: int
+    reason: StockReason
+
+
+class MovementsAnswer(NamedTuple):
+    outcome: Outcome
+    subject: str = ""
+    movements: tuple[MovementRow, ...] = ()
+    more: bool = False
+
+
+class EntriesAnswer(NamedTuple):
+    """``entries``: records of ``model.network``; ``next_after``: index to go on after, −1 on the last page."""
+
+    outcome: Outcome
+    subject: str = ""
+    entries: tuple[Any, ...] = ()
+    next_after: int = -1
+
+
+class StatusAnswer(NamedTuple):
+    """``report``: ``queries.Status`` or ``queries.AuditReport``."""
+
+    outcome: Outcome
+    subject: str = ""
+    report: Any = None
