@@ -23,10 +23,14 @@ help:  ## Print this list
 .PHONY: setup
 setup: $(VENV)/.installed $(VENV)/.compiled  ## Make .venv with the locked versions and this project in it; again when they change
 
-$(VENV)/.installed: $(LOCK) pyproject.toml protos/build.py
+$(VENV)/.locked: $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stockpool needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
+	@touch $@
+
+# The build requirements are locked too, hence no isolated build environment that would fetch others.
+$(VENV)/.installed: $(VENV)/.locked pyproject.toml protos/build.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -40,7 +44,7 @@ proto: $(VENV)/.installed  ## Compile protos/stockpool/v1/*.proto into the Pytho
 	@touch $(VENV)/.compiled
 
 .PHONY: lock
-lock: $(VENV)/.installed  ## Choose the newest versions that pyproject.toml allows and write them to .lock/, with hashes
+lock: $(VENV)/.locked  ## Choose the newest versions that pyproject.toml allows and write them to .lock/, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 		--no-emit-find-links --upgrade --extra dev --output-file $(LOCK) pyproject.toml
 

@@ -7,6 +7,8 @@ that protoc writes is patched.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import tempfile
 from importlib.resources import files
@@ -17,7 +19,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = ROOT / "stockpool"
-GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py")
+GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
 
 
 def compile_protos() -> list[Path]:
@@ -45,9 +47,13 @@ def compile_protos() -> list[Path]:
 
 
 def _protoc(sources: list[Path], destination: Path) -> None:
-    # Imported here: hatchling loads this file to read the hook's class before the build requirements are asked for.
-    from grpc_tools import protoc  # noqa: PLC0415
+    from grpc_tools import protoc  # here, because hatchling also loads this file to clean and to make a source archive
 
+    # protoc types the messages itself; the plugin types stubs and servicers.
+    beside_python = str(Path(sys.executable).parent)
+    plugin = shutil.which("protoc-gen-mypy_grpc", path=os.pathsep.join([beside_python, os.environ.get("PATH", "")]))
+    if plugin is None:
+        raise RuntimeError("protoc-gen-mypy_grpc is missing; install what [build-system] in pyproject.toml requires")
     arguments = [
         "protoc",
         f"--proto_path={ROOT}",
@@ -55,7 +61,9 @@ def _protoc(sources: list[Path], destination: Path) -> None:
         f"--python_out={destination}",
         f"--pyi_out={destination}",
         f"--grpc_python_out={destination}",
-        *(str(source.relative_to(ROOT)) for source in sources),
+        f"--plugin=protoc-gen-mypy_grpc={plugin}",
+        f"--mypy_grpc_out=quiet:{destination}",
+        *(source.relative_to(ROOT).as_posix() for source in sources),
     ]
     if protoc.main(arguments) != 0:
         raise RuntimeError("protoc refused the protos; its messages are above")
