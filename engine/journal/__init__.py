@@ -1,0 +1,50 @@
+"""Durability: the journal of decisions, on SQLite, PostgreSQL, or in memory."""
+
+from __future__ import annotations
+
+from engine.journal.journal import (
+    Journal,
+    JournalClosed,
+    JournalDamaged,
+    JournalError,
+    JournalFenced,
+    JournalUnavailable,
+    JournalVersion,
+    Record,
+)
+
+__all__ = [
+    "Journal",
+    "JournalClosed",
+    "JournalDamaged",
+    "JournalError",
+    "JournalFenced",
+    "JournalUnavailable",
+    "JournalVersion",
+    "Record",
+    "open_journal",
+]
+
+
+def open_journal(url: str) -> Journal:
+    """Open the journal at `url`, creating it when there is none.
+
+    `memory://` keeps it in this process only. `sqlite:///shop.db` (relative path) or `sqlite:////var/lib/shop.db` (absolute)
+    is a file whose folder must exist. `postgresql+psycopg://user@host/database` is a PostgreSQL database, whose journal tables
+    are made in the first schema of the search path.
+
+    Raises ValueError for any other url, JournalUnavailable when the store cannot be opened, JournalDamaged when what is there
+    is not a sound journal, JournalVersion when a newer engine made it.
+    """
+    scheme = url.partition(":")[0]
+    if url == "memory://":
+        from engine.journal.memory import MemoryJournal
+
+        return MemoryJournal()
+    if scheme.partition("+")[0] in ("sqlite", "postgresql"):
+        from engine.journal.sql import open_sql_journal  # SQLAlchemy takes a while to import: only when it is used
+
+        return open_sql_journal(url)
+    raise ValueError(
+        f"not a journal url: {scheme!r}; use memory://, sqlite:///path.db or postgresql+psycopg://user@host/database"
+    )

@@ -1,0 +1,127 @@
+"""The journal in a PostgreSQL database: one conditional statement an append, hence one round trip."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from engine.journal import tables
+from engine.journal.frame import Frame, Tail
+from engine.journal.journal import JournalDamaged, JournalError, JournalUnavailable
+
+__all__ = ["PostgresStore"]
+
+_LOCK_MS = 5_000
+_CREATION_LOCK = 0x53746F636B706F6F  # "Stockpoo": the advisory lock of whoever makes the tables
+
+# A server that has vanished without a word is noticed within about 15 s, not within the two hours of the system's defaults.
+_CONNECTION = {
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,
+    "application_name": "stockpool-journal",
+}
+
+
+class PostgresStore:
+    """A PostgreSQL database as the store of a journal. Several engines may use it; the fence decides who writes."""
+
+    def __init__(self, url: URL) -> None:
+        self._place = url.render_as_string(hide_password=True)
+        self.engine: Engine = _engine(url)
+        self._append = str(tables.MOVE_HEAD_AND_APPEND.compile(self.engine))
+        try:
+            self._create()
+            self._connection = self.engine.connect()
+            self._require_durability()
+        except DBAPIError as error:
+            self.engine.dispose()
+            raise self.explain(error) from error
+        except JournalError:
+            self.engine.dispose()
+            raise
+
+    def write(self, frame: Frame, tail: Tail) -> bool:
+        """See `Store.write`."""
+        values = frame._asdict() | {"expected_seq": tail.seq, "last_seq": frame.first_seq + frame.decisions - 1}
+        try:
+            return self._connection.exec_driver_sql(self._append, values).rowcount == 1
+        except IntegrityError as error:
+            raise JournalDamaged(frame.first_seq, "a record stands behind the head of the journal") from error
+        except DBAPIError as error:
+            # The statement is its own transaction: an error the server reports on a living connection means it was undone.
+            raise self._explain(error, outcome_unknown=error.connection_invalidated) from error
+
+    def explain(self, error: DBAPIError) -> JournalError:
+        """See `Store.explain`."""
+        return self._explain(error, outcome_unknown=False)
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._connection.close()
+        self.engine.dispose()
+
+    def _create(self) -> None:
+        with self.engine.connect() as connection:
+            if tables.exists(connection):
+                return
+        with self.engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CREATION_LOCK})
+            if not tables.exists(connection):  # nobody else has made it meanwhile
+                tables.create(connection)
+                # Bodies are compact already: trying to compress them only costs the writer time.
+                connection.execute(text(f"ALTER TABLE {tables.JOURNAL.name} ALTER COLUMN body SET STORAGE EXTERNAL"))
+
+    def _require_durability(self) -> None:
+        """Refuse a server that does not sync at all; where only the answer would come early, ask for it in time."""
+        run = self._connection.exec_driver_sql
+        if run("SHOW fsync").scalar_one() != "on":
+            raise JournalUnavailable(
+                f"{self._place} runs with fsync = off and can lose what it confirmed; turn fsync on"
+            )
+        if run("SHOW synchronous_commit").scalar_one() == "off":
+            run("SET synchronous_commit TO on")
+        run(
+            "SET default_transaction_isolation TO 'read committed'"
+        )  # a fence that waited looks again, and does not fail
+        run(f"SET lock_timeout TO {_LOCK_MS}")
+
+    def _explain(self, error: DBAPIError, *, outcome_unknown: bool) -> JournalError:
+        state = getattr(error.orig, "sqlstate", None) or ""
+        cause = " ".join(str(error.orig).split())
+        if state in ("42P01", "42703"):  # undefined table, undefined column
+            return JournalDamaged(None, f"{self._place} does not hold a complete journal ({cause})")
+        if state in ("XX001", "XX002"):  # data corrupted, index corrupted
+            return JournalDamaged(None, f"{self._place} is damaged ({cause})")
+        return JournalUnavailable(f"{self._place}: {_reason(state)} ({cause})", outcome_unknown=outcome_unknown)
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        return create_engine(
+            url,
+            isolation_level="AUTOCOMMIT",
+            connect_args={key: value for key, value in _CONNECTION.items() if key not in url.query},
+        )
+    except ModuleNotFoundError as error:
+        raise JournalUnavailable(
+            f"the driver of {url.drivername} is not installed ({error}); install the extra: pip install 'stockpool[postgres]' "
+            "and use a url that starts with postgresql+psycopg://"
+        ) from error
+
+
+def _reason(state: str) -> str:
+    reasons: dict[Any, str] = {
+        "53100": "the disk of the server is full; make room and start again",
+        "25006": "it is read-only; give the url of the primary server",
+        "42501": "the user lacks a permission; it must own the journal tables, or be allowed to make them",
+        "55P03": f"another client has held the head of the journal for more than {_LOCK_MS} ms",
+        "3D000": "the database does not exist; make it with createdb",
+    }
+    return reasons.get(state) or (
+        "the connection failed" if state[:2] in ("", "08", "57") else "the server reports an error"
+    )

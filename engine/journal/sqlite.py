@@ -1,0 +1,241 @@
+"""The journal in one SQLite file: write-ahead log, synced at every commit, checkpointed outside the commit path."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from engine.journal import tables
+from engine.journal.frame import Frame, Tail
+from engine.journal.journal import JournalDamaged, JournalError, JournalUnavailable
+
+__all__ = ["SqliteStore"]
+
+_LOG = logging.getLogger(__name__)
+
+_PAGE_BYTES = 16384
+_BUSY_MS = 5_000
+_WAL_BYTES = 32 * 1024 * 1024  # size of the write-ahead log at which it is checkpointed and used again from its start
+_WAL_KEPT_BYTES = 4 * _WAL_BYTES  # a log that once had to grow beyond this is cut back
+
+_PRAGMAS = (
+    f"busy_timeout = {_BUSY_MS}",
+    f"page_size = {_PAGE_BYTES}",  # holds for a new file only
+    "synchronous = FULL",  # the log is synced before a commit returns
+    "fullfsync = ON",  # macOS: fsync alone does not reach the disk there
+    "checkpoint_fullfsync = ON",
+    "wal_autocheckpoint = 0",  # see Checkpointer
+    f"journal_size_limit = {_WAL_KEPT_BYTES}",
+)
+
+
+class SqliteStore:
+    """A SQLite file as the store of a journal. Several processes may open it; the fence decides who writes."""
+
+    def __init__(self, url: URL) -> None:
+        self._path = _checked_path(url)
+        self._lock = Lock()  # append against checkpoint
+        self._checkpointer: Checkpointer | None = None
+        self.engine: Engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        event.listen(self.engine, "connect", self._configure)
+        self._move_head = str(tables.MOVE_HEAD.compile(self.engine))
+        self._append_record = str(tables.APPEND_RECORD.compile(self.engine))
+        try:
+            self._connection = self.engine.connect()
+            self._create()
+        except DBAPIError as error:
+            self.engine.dispose()
+            raise self.explain(error) from error
+        except JournalError:
+            self.engine.dispose()
+            raise
+        self._checkpointer = Checkpointer(self.engine, self._lock)
+
+    def write(self, frame: Frame, tail: Tail) -> bool:
+        """See `Store.write`."""
+        committing = False
+        last_seq = frame.first_seq + frame.decisions - 1
+        # The statements are compiled once: going through the compiler's cache at every call costs as much as SQLite itself.
+        run = self._connection.exec_driver_sql
+        with self._lock:
+            try:
+                run("BEGIN IMMEDIATE")
+                moved = run(self._move_head, (last_seq, frame.checksum, tail.seq, tail.checksum)).rowcount == 1
+                if moved:
+                    run(self._append_record, frame)
+                    committing = True
+                    run("COMMIT")
+                else:
+                    run("ROLLBACK")
+            except DBAPIError as error:
+                with suppress(DBAPIError):
+                    run("ROLLBACK")
+                raise self._explain_write(error, frame, committing=committing) from error
+        if moved:
+            assert self._checkpointer is not None
+            self._checkpointer.wrote(frame.body_length)
+        return moved
+
+    def explain(self, error: DBAPIError) -> JournalError:
+        """See `Store.explain`."""
+        return self._explain(error, outcome_unknown=False)
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        if self._checkpointer is not None:
+            self._checkpointer.stop()
+        with self._lock:
+            self._connection.close()
+        self.engine.dispose()
+
+    def _configure(self, connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        mode = _write_ahead_log(connection)
+        if mode != "wal":
+            raise JournalUnavailable(
+                f"{self._path} cannot use a write-ahead log (journal mode {mode}); use a local disk"
+            )
+
+    def _create(self) -> None:
+        connection = self._connection
+        if tables.exists(connection):
+            return
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            if not tables.exists(connection):  # nobody else has made it meanwhile
+                tables.create(connection)
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            with suppress(DBAPIError):
+                connection.exec_driver_sql("ROLLBACK")
+            raise
+        _sync_folder(self._path.parent)
+
+    def _explain_write(self, error: DBAPIError, frame: Frame, *, committing: bool) -> JournalError:
+        if _code(error) == sqlite3.SQLITE_CONSTRAINT:
+            return JournalDamaged(frame.first_seq, "a record stands behind the head of the journal")
+        # An error of COMMIT itself may come after the log was written: it then counts when the file is next opened.
+        return self._explain(error, outcome_unknown=committing and _code(error) != sqlite3.SQLITE_BUSY)
+
+    def _explain(self, error: DBAPIError, *, outcome_unknown: bool) -> JournalError:
+        code, cause = _code(error), error.orig
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            return JournalDamaged(None, f"{self._path} is not a sound SQLite database ({cause})")
+        if code == sqlite3.SQLITE_ERROR and "no such" in str(cause):
+            return JournalDamaged(None, f"{self._path} is not a complete journal ({cause})")
+        reasons = {
+            sqlite3.SQLITE_FULL: "the disk is full; make room and start again",
+            sqlite3.SQLITE_READONLY: "it is read-only; check the permissions of the file and of its folder",
+            sqlite3.SQLITE_BUSY: f"another process has held the write lock for more than {_BUSY_MS} ms",
+            sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check the path and the permissions of the file and of its folder",
+            sqlite3.SQLITE_IOERR: "the disk reports an error",
+        }
+        reason = reasons.get(code, "SQLite reports an error")
+        return JournalUnavailable(f"{self._path}: {reason} ({cause})", outcome_unknown=outcome_unknown)
+
+
+class Checkpointer:
+    """Moves the write-ahead log into the database file, in a thread of its own, so that commits need not.
+
+    A commit only reuses the log from its start when all of it had been moved, and a checkpoint beside a busy writer never
+    gets that far. So the bulk is moved while the writer goes on, and then the short rest while it waits a moment.
+
+    The first, unguarded step starts only after the writer has filled the log anew, the second excludes every writer: no commit
+    can restart the log during a checkpoint. That keeps clear of a race in SQLite before 3.51.3 (sqlite.org/wal.html, "The
+    WAL-Reset Bug"), where a commit that restarts the log during a second checkpoint could be lost.
+    """
+
+    def __init__(self, engine: Engine, lock: Lock) -> None:
+        self._engine = engine
+        self._lock = lock
+        self._written = 0
+        self._due = Event()
+        self._stopping = False
+        self._thread = Thread(target=self._run, name="journal-checkpoint", daemon=True)
+        self._thread.start()
+
+    def wrote(self, body_bytes: int) -> None:
+        """Note a commit of a record with that many bytes; called by the writer."""
+        self._written += body_bytes + 2 * _PAGE_BYTES  # the pages of the body, and the two ends it shares with others
+        if self._written >= _WAL_BYTES:
+            self._written = 0
+            self._due.set()
+
+    def stop(self) -> None:
+        """End the thread, and put everything into the database file unless another process is using it."""
+        self._stopping = True
+        self._due.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            self._due.wait()
+            self._due.clear()
+            try:
+                with self._engine.connect() as connection:
+                    connection.exec_driver_sql("PRAGMA busy_timeout = 0")  # never wait with the lock held
+                    try:
+                        self._checkpoint(connection)
+                    finally:
+                        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_MS}")
+            except DBAPIError as error:
+                _LOG.warning("checkpoint of the journal failed, its log goes on growing: %s", error.orig)
+            if self._stopping:
+                return
+
+    def _checkpoint(self, connection: Connection) -> None:
+        if self._stopping:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            return
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+        with self._lock:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(FULL)")
+
+
+def _checked_path(url: URL) -> Path:
+    if url.database in (None, "", ":memory:"):
+        raise ValueError("sqlite needs the path of a file (sqlite:///path.db); for a journal in memory use memory://")
+    path = Path(str(url.database).removeprefix("file:")).absolute()
+    if path.is_dir():
+        raise JournalUnavailable(f"{path} is a folder; give the path of a file in it")
+    if not path.parent.is_dir():
+        raise JournalUnavailable(f"{path} cannot be made: the folder {path.parent} does not exist; make it first")
+    return path
+
+
+def _write_ahead_log(connection: sqlite3.Connection) -> str:
+    """Switch to the write-ahead log; the switch ignores the busy timeout, so wait for another process that is at it here."""
+    deadline = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the name of a new file durable (SQLite syncs its contents and the names of its log)."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _code(error: DBAPIError) -> int:
+    """The primary result code of SQLite, 0 when the error has none."""
+    code: Any = getattr(error.orig, "sqlite_errorcode", 0)
+    return int(code or 0) & 0xFF
