@@ -101,4 +101,6 @@ class ProtoBuildHook(BuildHookInterface[Any]):
 
 if __name__ == "__main__":
     for name in compile_protos():
-        sys.stdout.write(f"wrote {name.relative_to(ROOT)}\n" if name.exists() else f"removed {name.relative_to(ROOT)}\n")
+        sys.stdout.write(
+            f"wrote {name.relative_to(ROOT)}\n" if name.exists() else f"removed {name.relative_to(ROOT)}\n"
+        )

@@ -1,0 +1,41 @@
+"""What the house tests read: the files of the project as version control sees them, and their syntax trees."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@cache
+def project_files() -> tuple[Path, ...]:
+    """Every file that is committed or about to be, relative to the root, sorted; what .gitignore names is left out."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split("\0")
+    return tuple(sorted(Path(name) for name in listed if name and (ROOT / name).is_file()))
+
+
+def python_files(*folders: str) -> list[Path]:
+    """The Python files of the project, below ``folders`` when any are named, relative to the root."""
+    files = [path for path in project_files() if path.suffix == ".py"]
+    return [path for path in files if not folders or any(path.is_relative_to(folder) for folder in folders)]
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """The syntax tree of one file."""
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"), filename=str(path))
+
+
+def run_tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a tool of this virtual environment in the root of the project; its output is text, its failure is the caller's."""
+    return subprocess.run(
+        [str(Path(sys.executable).parent / name), *arguments], cwd=ROOT, check=False, capture_output=True, text=True
+    )
