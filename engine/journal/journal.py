@@ -26,6 +26,8 @@ __all__ = [
     "JournalUnavailable",
     "JournalVersion",
     "Record",
+    "require_range",
+    "require_successor",
 ]
 
 RECORD_BYTES_MAX = 256 * 1024 * 1024
@@ -165,3 +167,17 @@ class Journal(Protocol):
 
     def close(self) -> None:
         """Release the store. Calling it again does nothing; any other call afterwards raises JournalClosed."""
+
+
+def require_successor(record: Record, expected_seq: int) -> None:
+    """Raise ValueError unless `record` starts right behind `expected_seq`."""
+    if record.first_seq != expected_seq + 1:
+        raise ValueError(f"record.first_seq must be expected_seq + 1 = {expected_seq + 1}, got {record.first_seq}")
+
+
+def require_range(from_seq: int, limit: int | None) -> None:
+    """Raise ValueError unless `from_seq` and `limit` are such that `Journal.read` takes."""
+    if from_seq < 1:
+        raise ValueError(f"from_seq must be at least 1, got {from_seq}")
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit must not be negative, got {limit}")

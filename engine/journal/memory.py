@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from threading import Lock
 
 from engine.journal.frame import Frame, Tail, check_head, seal, unseal
-from engine.journal.journal import JournalClosed, JournalFenced, Record
+from engine.journal.journal import JournalClosed, JournalFenced, Record, require_range, require_successor
 
 __all__ = ["MemoryJournal", "Tape"]
 
@@ -35,8 +35,7 @@ class MemoryJournal:
 
     def append(self, record: Record, *, expected_seq: int) -> None:
         """See `Journal.append`."""
-        if record.first_seq != expected_seq + 1:
-            raise ValueError(f"record.first_seq must be expected_seq + 1 = {expected_seq + 1}, got {record.first_seq}")
+        require_successor(record, expected_seq)
         if expected_seq != self._known.seq:
             self._known = self._end()
         tape = self._tape
@@ -51,8 +50,7 @@ class MemoryJournal:
 
     def read(self, from_seq: int = 1, *, limit: int | None = None) -> Iterator[Record]:
         """See `Journal.read`."""
-        if from_seq < 1:
-            raise ValueError(f"from_seq must be at least 1, got {from_seq}")
+        require_range(from_seq, limit)
         return self._read(from_seq, limit)
 
     def _read(self, from_seq: int, limit: int | None) -> Iterator[Record]:

@@ -19,6 +19,8 @@ from engine.journal.journal import (
     JournalFenced,
     JournalUnavailable,
     Record,
+    require_range,
+    require_successor,
 )
 
 __all__ = ["SqlJournal", "Store", "open_sql_journal"]
@@ -81,8 +83,7 @@ class SqlJournal:
 
     def append(self, record: Record, *, expected_seq: int) -> None:
         """See `Journal.append`."""
-        if record.first_seq != expected_seq + 1:
-            raise ValueError(f"record.first_seq must be expected_seq + 1 = {expected_seq + 1}, got {record.first_seq}")
+        require_successor(record, expected_seq)
         with self._lock:
             if self._closed:
                 raise JournalClosed
@@ -107,10 +108,7 @@ class SqlJournal:
 
     def read(self, from_seq: int = 1, *, limit: int | None = None) -> Iterator[Record]:
         """See `Journal.read`."""
-        if from_seq < 1:
-            raise ValueError(f"from_seq must be at least 1, got {from_seq}")
-        if limit is not None and limit < 0:
-            raise ValueError(f"limit must not be negative, got {limit}")
+        require_range(from_seq, limit)
         return self._read(from_seq, limit)
 
     def close(self) -> None:

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
-from threading import Event, Lock, Thread
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from engine.journal import tables
+from engine.journal.checkpoint import LOG_BYTES, PAGE_BYTES, Checkpointer
 from engine.journal.frame import Frame, Tail
 from engine.journal.journal import JournalDamaged, JournalError, JournalUnavailable
 
 __all__ = ["SqliteStore"]
 
-_LOG = logging.getLogger(__name__)
-
-_PAGE_BYTES = 16384
 _BUSY_MS = 5_000
-_WAL_BYTES = 32 * 1024 * 1024  # size of the write-ahead log at which it is checkpointed and used again from its start
-_WAL_KEPT_BYTES = 4 * _WAL_BYTES  # a log that once had to grow beyond this is cut back
 
 _PRAGMAS = (
     f"busy_timeout = {_BUSY_MS}",
-    f"page_size = {_PAGE_BYTES}",  # holds for a new file only
+    f"page_size = {PAGE_BYTES}",  # holds for a new file only
     "synchronous = FULL",  # the log is synced before a commit returns
     "fullfsync = ON",  # macOS: fsync alone does not reach the disk there
     "checkpoint_fullfsync = ON",
     "wal_autocheckpoint = 0",  # see Checkpointer
-    f"journal_size_limit = {_WAL_KEPT_BYTES}",
+    f"journal_size_limit = {4 * LOG_BYTES}",  # a log that once had to grow beyond this is cut back when it starts anew
 )
 
 
@@ -43,8 +37,6 @@ class SqliteStore:
 
     def __init__(self, url: URL) -> None:
         self._path = _checked_path(url)
-        self._lock = Lock()  # append against checkpoint
-        self._checkpointer: Checkpointer | None = None
         self.engine: Engine = create_engine(url, isolation_level="AUTOCOMMIT")
         event.listen(self.engine, "connect", self._configure)
         self._move_head = str(tables.MOVE_HEAD.compile(self.engine))
@@ -58,7 +50,7 @@ class SqliteStore:
         except JournalError:
             self.engine.dispose()
             raise
-        self._checkpointer = Checkpointer(self.engine, self._lock)
+        self._checkpointer = Checkpointer(self._connection, self.engine, _BUSY_MS)
 
     def write(self, frame: Frame, tail: Tail) -> bool:
         """See `Store.write`."""
@@ -66,22 +58,20 @@ class SqliteStore:
         last_seq = frame.first_seq + frame.decisions - 1
         # The statements are compiled once: going through the compiler's cache at every call costs as much as SQLite itself.
         run = self._connection.exec_driver_sql
-        with self._lock:
-            try:
-                run("BEGIN IMMEDIATE")
-                moved = run(self._move_head, (last_seq, frame.checksum, tail.seq, tail.checksum)).rowcount == 1
-                if moved:
-                    run(self._append_record, frame)
-                    committing = True
-                    run("COMMIT")
-                else:
-                    run("ROLLBACK")
-            except DBAPIError as error:
-                with suppress(DBAPIError):
-                    run("ROLLBACK")
+        try:
+            run("BEGIN IMMEDIATE")
+            moved = run(self._move_head, (last_seq, frame.checksum, tail.seq, tail.checksum)).rowcount == 1
+            if moved:
+                run(self._append_record, frame)
+            committing = moved
+            run("COMMIT" if moved else "ROLLBACK")
+        except BaseException as error:
+            with suppress(DBAPIError):
+                run("ROLLBACK")
+            if isinstance(error, DBAPIError):
                 raise self._explain_write(error, frame, committing=committing) from error
+            raise
         if moved:
-            assert self._checkpointer is not None
             self._checkpointer.wrote(frame.body_length)
         return moved
 
@@ -91,10 +81,8 @@ class SqliteStore:
 
     def close(self) -> None:
         """See `Store.close`."""
-        if self._checkpointer is not None:
-            self._checkpointer.stop()
-        with self._lock:
-            self._connection.close()
+        self._checkpointer.close()
+        self._connection.close()
         self.engine.dispose()
 
     def _configure(self, connection: sqlite3.Connection, _record: object) -> None:
@@ -142,64 +130,6 @@ class SqliteStore:
         }
         reason = reasons.get(code, "SQLite reports an error")
         return JournalUnavailable(f"{self._path}: {reason} ({cause})", outcome_unknown=outcome_unknown)
-
-
-class Checkpointer:
-    """Moves the write-ahead log into the database file, in a thread of its own, so that commits need not.
-
-    A commit only reuses the log from its start when all of it had been moved, and a checkpoint beside a busy writer never
-    gets that far. So the bulk is moved while the writer goes on, and then the short rest while it waits a moment.
-
-    The first, unguarded step starts only after the writer has filled the log anew, the second excludes every writer: no commit
-    can restart the log during a checkpoint. That keeps clear of a race in SQLite before 3.51.3 (sqlite.org/wal.html, "The
-    WAL-Reset Bug"), where a commit that restarts the log during a second checkpoint could be lost.
-    """
-
-    def __init__(self, engine: Engine, lock: Lock) -> None:
-        self._engine = engine
-        self._lock = lock
-        self._written = 0
-        self._due = Event()
-        self._stopping = False
-        self._thread = Thread(target=self._run, name="journal-checkpoint", daemon=True)
-        self._thread.start()
-
-    def wrote(self, body_bytes: int) -> None:
-        """Note a commit of a record with that many bytes; called by the writer."""
-        self._written += body_bytes + 2 * _PAGE_BYTES  # the pages of the body, and the two ends it shares with others
-        if self._written >= _WAL_BYTES:
-            self._written = 0
-            self._due.set()
-
-    def stop(self) -> None:
-        """End the thread, and put everything into the database file unless another process is using it."""
-        self._stopping = True
-        self._due.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            self._due.wait()
-            self._due.clear()
-            try:
-                with self._engine.connect() as connection:
-                    connection.exec_driver_sql("PRAGMA busy_timeout = 0")  # never wait with the lock held
-                    try:
-                        self._checkpoint(connection)
-                    finally:
-                        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_MS}")
-            except DBAPIError as error:
-                _LOG.warning("checkpoint of the journal failed, its log goes on growing: %s", error.orig)
-            if self._stopping:
-                return
-
-    def _checkpoint(self, connection: Connection) -> None:
-        if self._stopping:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            return
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
-        with self._lock:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(FULL)")
 
 
 def _checked_path(url: URL) -> Path:
