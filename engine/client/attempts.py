@@ -1,0 +1,99 @@
+"""How often, how long and under which id a call is tried."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Sequence
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from engine.client.errors import StockpoolError
+from stockpool.v1 import admin_pb2 as admin
+from stockpool.v1 import inventory_pb2 as inventory
+
+TIMEOUT_S = 10.0
+IMPORT_TIMEOUT_S = 600.0
+"""Deadline of a whole import stream."""
+PAUSE_FIRST_S = 0.1
+PAUSE_MAX_S = 2.0
+
+_RETRIED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+
+class Attempts:
+    """The attempts of one call: what is left of its deadline, and whether and when to try again."""
+
+    def __init__(self, call: str, timeout_s: float | None, retries: int) -> None:
+        self._call = call
+        self._ends = None if timeout_s is None else time.monotonic() + timeout_s
+        self._retries = retries
+        self._made = 0
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds until the deadline; None without one."""
+        return None if self._ends is None else max(0.0, self._ends - time.monotonic())
+
+    def begin_again(self) -> None:
+        """Forget the failures so far: the call made progress."""
+        self._made = 0
+
+    def pause_s(self, error: grpc.RpcError) -> float:
+        """Seconds to wait before the next attempt.
+
+        Raises:
+            StockpoolError: there is none: the error will not go away by itself, or retries or time are used up.
+        """
+        failure = StockpoolError(self._call, error)
+        if failure.code not in _RETRIED or self._made >= self._retries:
+            raise failure from error
+        longest = min(PAUSE_MAX_S, PAUSE_FIRST_S * float(2**self._made))
+        self._made += 1
+        pause = longest * random.uniform(0.5, 1.0) + (failure.retry_after_s or 0.0)  # noqa: S311 - spreads callers, no secret
+        remaining = self.remaining_s
+        if remaining is not None and pause >= remaining:
+            raise failure from error
+        return pause
+
+
+def with_request_id(request: MessageT) -> MessageT:
+    """The request, or a copy with a fresh id when the contract wants one and it has none."""
+    if getattr(request, "request_id", None) != "":
+        return request
+    copy = type(request)()
+    copy.CopyFrom(request)
+    copy.request_id = str(uuid.uuid4())  # type: ignore[attr-defined]
+    return copy
+
+
+def repeatable(requests: object, retries: int) -> int:
+    """Retries for a stream of requests: an iterator that was consumed cannot be sent again."""
+    return retries if isinstance(requests, Sequence) else 0
+
+
+class Events:
+    """Where a reader of events is: the request that goes on behind what it has."""
+
+    def __init__(self, request: admin.StreamEventsRequest) -> None:
+        self.request = admin.StreamEventsRequest()
+        self.request.CopyFrom(request)
+
+    def kept(self, response: admin.StreamEventsResponse) -> None:
+        """The reader gets this part; go on behind it."""
+        if response.events:
+            self.request.from_seq = response.events[-1].journal_seq + 1
+
+
+def import_message(request: inventory.ImportStockRequest, fresh_id: str) -> inventory.ImportStockRequest:
+    """The message, or a copy with the stream's id."""
+    if request.request_id:
+        return request
+    copy = inventory.ImportStockRequest(request_id=fresh_id)
+    copy.MergeFrom(request)
+    return copy
