@@ -61,13 +61,22 @@ format: setup  ## Format the code and apply the safe fixes
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 
-.PHONY: check
-check: setup  ## Style, types, floors, contract and house rules
+.PHONY: check style types contract house
+check: style types contract house  ## Style, types, contract, floors and house rules; `make -k check` goes on after a failure
+
+style: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: setup
 	$(BIN)/mypy
+
+contract: setup
 	$(BIN)/buf lint protos
 	.ci/breaking
+
+house: setup
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/pytest --quiet tests/house
 
 .PHONY: test

@@ -9,17 +9,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
+FOLDERS = ("adapters", "benchmarks", "engine", "protos", "tests")
+
+
 @cache
 def project_files() -> tuple[Path, ...]:
-    """Every file that is committed or about to be, relative to the root, sorted; what .gitignore names is left out."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split("\0")
-    return tuple(sorted(Path(name) for name in listed if name and (ROOT / name).is_file()))
+    """Every committed file, and below the project's folders those not yet committed; relative to the root, sorted."""
+    names = [*_git_files("--cached"), *_git_files("--others", "--exclude-standard", "--", *FOLDERS)]
+    return tuple(sorted({Path(name) for name in names if (ROOT / name).is_file()}))
+
+
+def _git_files(*arguments: str) -> list[str]:
+    command = ["git", "ls-files", "-z", *arguments]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [name for name in listed.split("\0") if name]
 
 
 def python_files(*folders: str) -> list[Path]:
