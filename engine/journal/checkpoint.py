@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import Thread
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 __all__ = ["LOG_BYTES", "PAGE_BYTES", "Checkpointer"]
 
@@ -79,5 +79,5 @@ class Checkpointer:
 def _logged() -> Iterator[None]:
     try:
         yield
-    except DBAPIError as error:
-        _LOG.warning("a checkpoint of the journal failed, its write-ahead log goes on growing: %s", error.orig)
+    except SQLAlchemyError as error:
+        _LOG.warning("a checkpoint of the journal failed, its write-ahead log goes on growing: %s", error)

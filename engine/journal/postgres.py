@@ -35,14 +35,17 @@ class PostgresStore:
         self.engine: Engine = _engine(url)
         self._append = str(tables.MOVE_HEAD_AND_APPEND.compile(self.engine))
         try:
-            self._create()
             self._connection = self.engine.connect()
-            self._require_durability()
         except DBAPIError as error:
-            self.engine.dispose()
+            raise self.explain(error) from error
+        try:
+            self._require_durability()
+            self._create()
+        except DBAPIError as error:
+            self.close()
             raise self.explain(error) from error
         except JournalError:
-            self.engine.dispose()
+            self.close()
             raise
 
     def write(self, frame: Frame, tail: Tail) -> bool:
@@ -66,9 +69,8 @@ class PostgresStore:
         self.engine.dispose()
 
     def _create(self) -> None:
-        with self.engine.connect() as connection:
-            if tables.exists(connection):
-                return
+        if tables.exists(self._connection):
+            return
         with self.engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CREATION_LOCK})
             if not tables.exists(connection):  # nobody else has made it meanwhile

@@ -70,7 +70,7 @@ class SqlJournal:
         self._store = store
         self._lock = Lock()  # append against close; contended only then
         self._closed = False
-        self._doubt: JournalUnavailable | None = None
+        self._doubt: BaseException | None = None  # why it is not known where the journal ends
         try:
             self._tail = self._end()
         except JournalError:
@@ -99,8 +99,12 @@ class SqlJournal:
             try:
                 written = self._store.write(frame, self._tail)
             except JournalUnavailable as error:
-                if error.outcome_unknown:
-                    self._doubt = error
+                self._doubt = error if error.outcome_unknown else None
+                raise
+            except JournalError:
+                raise
+            except BaseException as error:  # KeyboardInterrupt, for one: it may come at any point
+                self._doubt = error
                 raise
             if not written:
                 raise JournalFenced(expected_seq, self._end().seq)

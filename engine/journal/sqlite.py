@@ -43,14 +43,17 @@ class SqliteStore:
         self._append_record = str(tables.APPEND_RECORD.compile(self.engine))
         try:
             self._connection = self.engine.connect()
+        except DBAPIError as error:
+            raise self.explain(error) from error
+        self._checkpointer = Checkpointer(self._connection, self.engine, _BUSY_MS)
+        try:
             self._create()
         except DBAPIError as error:
-            self.engine.dispose()
+            self.close()
             raise self.explain(error) from error
         except JournalError:
-            self.engine.dispose()
+            self.close()
             raise
-        self._checkpointer = Checkpointer(self._connection, self.engine, _BUSY_MS)
 
     def write(self, frame: Frame, tail: Tail) -> bool:
         """See `Store.write`."""
@@ -65,12 +68,10 @@ class SqliteStore:
                 run(self._append_record, frame)
             committing = moved
             run("COMMIT" if moved else "ROLLBACK")
-        except BaseException as error:
+        except DBAPIError as error:
             with suppress(DBAPIError):
                 run("ROLLBACK")
-            if isinstance(error, DBAPIError):
-                raise self._explain_write(error, frame, committing=committing) from error
-            raise
+            raise self._explain_write(error, frame, committing=committing) from error
         if moved:
             self._checkpointer.wrote(frame.body_length)
         return moved
