@@ -21,15 +21,20 @@ LOG_BYTES = 32 * 1024 * 1024
 """Size at which the write-ahead log is moved into the database file and started anew; about a thousand small records."""
 
 
+_REST_BYTES = 2 * 1024 * 1024  # what the writer may move between two commits: a few milliseconds
+_PASSES_MAX = 4
+
+
 class Checkpointer:
     """Moves the write-ahead log into the database file while the writer goes on writing, so that it does not grow for ever.
 
     SQLite starts the log anew only at a commit that finds all of it moved, and a checkpoint beside a busy writer is always a
-    few commits behind. So a thread moves the bulk, and then the writer itself, between two commits, the few pages of the rest.
+    few commits behind. So a thread moves the bulk, in passes that each have less left to do, and then the writer itself,
+    between two commits, moves the rest.
 
-    The two steps alternate strictly, and no commit can start the log anew during either: during the first it is not wholly
-    moved, and during the second there is no commit. That stays clear of a race in SQLite before 3.51.3 (sqlite.org/wal.html,
-    "The WAL-Reset Bug"), by which a commit that started the log anew during a checkpoint could be lost.
+    Between two passes lies a whole commit, so that each pass begins with a part of the log unmoved, and no commit can start the
+    log anew before the pass has ended. That stays clear of a race in SQLite before 3.51.3 (sqlite.org/wal.html, "The WAL-Reset
+    Bug"), by which a commit that started the log anew during a checkpoint could be lost.
 
     A failed checkpoint loses nothing: it is logged, the log grows, and the next one is tried after as many bytes again.
     """
@@ -38,27 +43,32 @@ class Checkpointer:
         self._writer = writer
         self._engine = engine
         self._busy_ms = busy_ms
-        self._written = 0  # bytes in the log since it was last started anew, estimated
-        self._bulk: Thread | None = None
+        self._unmoved = 0  # bytes written to the log since the last pass began, estimated
+        self._passes = 0  # since the log was last started anew
+        self._pass: Thread | None = None
 
     def wrote(self, body_bytes: int) -> None:
         """Note a commit of a record with that many bytes. Called by the writer, between two commits."""
-        self._written += (
+        self._unmoved += (
             body_bytes + 2 * PAGE_BYTES
         )  # its pages, of which it shares one with its predecessor, and the head's
-        if self._bulk is None:
-            if self._written >= LOG_BYTES:
-                self._bulk = Thread(target=self._move_bulk, name="journal-checkpoint", daemon=True)
-                self._bulk.start()
-        elif not self._bulk.is_alive():
-            self._bulk = None
-            self._written = 0
+        if self._pass is not None:
+            if not self._pass.is_alive():
+                self._pass = None  # and go on after the next commit
+        elif self._unmoved >= (_REST_BYTES if self._passes else LOG_BYTES) and self._passes < _PASSES_MAX:
+            self._passes += 1
+            self._unmoved = 0
+            self._pass = Thread(target=self._move_bulk, name="journal-checkpoint", daemon=True)
+            self._pass.start()
+        elif self._passes:
+            self._passes = 0
+            self._unmoved = 0
             self._move_rest("FULL")
 
     def close(self) -> None:
         """Put all of the log into the database file, unless somebody else is using it."""
-        if self._bulk is not None:
-            self._bulk.join()
+        if self._pass is not None:
+            self._pass.join()
         self._move_rest("TRUNCATE")
 
     def _move_bulk(self) -> None:

@@ -209,9 +209,9 @@ def test_the_write_ahead_log_does_not_grow_for_ever(
     with closing(opened(sqlite_store)) as journal:
         for seq in range(200):
             journal.append(Record(seq + 1, 1, b"x" * 2000), expected_seq=seq)
-            bulk = journal._store._checkpointer._bulk  # type: ignore[attr-defined]
-            if bulk is not None:
-                bulk.join()
+            checkpoint = journal._store._checkpointer._pass  # type: ignore[attr-defined]
+            if checkpoint is not None:
+                checkpoint.join()
             sizes.append(log.stat().st_size)
         assert max(sizes) < 60 * PAGE_BYTES
         assert max(sizes[20:]) == max(sizes)  # started anew, not cut: its room is used again and again
@@ -249,6 +249,21 @@ def test_appends_during_checkpoints_lose_nothing(sqlite_store: SqlStore, monkeyp
             journal.append(Record(seq + 1, 1, seq.to_bytes(4, "little") * 500), expected_seq=seq)
     with closing(sqlite_store.open()) as reopened:
         assert [record.body[:4] for record in reopened.read()] == [seq.to_bytes(4, "little") for seq in range(300)]
+
+
+def test_a_reader_that_keeps_its_snapshot_open_stops_nobody(
+    sqlite_store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.journal.checkpoint.LOG_BYTES", PAGE_BYTES)
+    with closing(opened(sqlite_store)) as journal:
+        journal.append(Record(1, 1, b"x"), expected_seq=0)
+        with sqlite_store.connect() as reader:
+            reader.exec_driver_sql("BEGIN")
+            assert reader.execute(text("SELECT count(*) FROM journal")).scalar() == 1
+            for seq in range(1, 60):
+                journal.append(Record(seq + 1, 1, b"x"), expected_seq=seq)
+            assert reader.execute(text("SELECT count(*) FROM journal")).scalar() == 1
+        assert len(list(journal.read())) == 60
 
 
 # PostgreSQL
