@@ -37,7 +37,8 @@ class SqliteStore:
 
     def __init__(self, url: URL) -> None:
         self._path = _checked_path(url)
-        self.engine: Engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        # The driver begins a transaction at the first change, and takes the write lock with it.
+        self.engine: Engine = create_engine(url, connect_args={"isolation_level": "IMMEDIATE"})
         event.listen(self.engine, "connect", self._configure)
         self._move_head = str(tables.MOVE_HEAD.compile(self.engine))
         self._append_record = str(tables.APPEND_RECORD.compile(self.engine))
@@ -60,17 +61,18 @@ class SqliteStore:
         committing = False
         last_seq = frame.first_seq + frame.decisions - 1
         # The statements are compiled once: going through the compiler's cache at every call costs as much as SQLite itself.
-        run = self._connection.exec_driver_sql
+        run, connection = self._connection.exec_driver_sql, self._connection
         try:
-            run("BEGIN IMMEDIATE")
             moved = run(self._move_head, (last_seq, frame.checksum, tail.seq, tail.checksum)).rowcount == 1
             if moved:
                 run(self._append_record, frame)
-            committing = moved
-            run("COMMIT" if moved else "ROLLBACK")
+                committing = True
+                connection.commit()
+            else:
+                connection.rollback()
         except DBAPIError as error:
             with suppress(DBAPIError):
-                run("ROLLBACK")
+                connection.rollback()
             raise self._explain_write(error, frame, committing=committing) from error
         if moved:
             self._checkpointer.wrote(frame.body_length)
@@ -99,14 +101,13 @@ class SqliteStore:
         connection = self._connection
         if tables.exists(connection):
             return
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver does not begin by itself before a table is made
         try:
             if not tables.exists(connection):  # nobody else has made it meanwhile
                 tables.create(connection)
-            connection.exec_driver_sql("COMMIT")
+            connection.commit()
         except BaseException:
-            with suppress(DBAPIError):
-                connection.exec_driver_sql("ROLLBACK")
+            connection.rollback()
             raise
         _sync_folder(self._path.parent)
 

@@ -112,14 +112,11 @@ def test_an_error_of_the_commit_itself_leaves_the_outcome_open(
 ) -> None:
     with closing(opened(sqlite_store)) as journal:
         journal.append(Record(1, 1, b"x"), expected_seq=0)
-        execute = journal._store.engine.dialect.do_execute
 
-        def fail_to_commit(cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
-            if statement == "COMMIT":
-                raise sqlite3.OperationalError("disk I/O error")
-            execute(cursor, statement, parameters, context)
+        def fail_to_commit(_: object) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
 
-        monkeypatch.setattr(journal._store.engine.dialect, "do_execute", fail_to_commit)
+        monkeypatch.setattr(journal._store.engine.dialect, "do_commit", fail_to_commit)
         with pytest.raises(JournalUnavailable, match="not known whether") as caught:
             journal.append(Record(2, 1, b"x"), expected_seq=1)
         assert caught.value.outcome_unknown
