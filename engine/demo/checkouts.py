@@ -117,6 +117,7 @@ class Checkouts:
             customer_key=order.customer_key,
             reservation_id=held.reservation.reservation_id,
             lines=_priced_items(order),
+            ship_to=types.Destination(postal_code=order.postal_code) if order.postal_code else None,
         )
         placed = await self._ask("PlaceOrder", self._client.place_order, place)
         if placed.result.outcome != OK:
