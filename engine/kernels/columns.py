@@ -113,3 +113,141 @@ PLAN_WIDTH: Final = 6
 
 STATUS_ROUTED: Final = 1
 STATUS_INFEASIBLE: Final = 0
+
+# reservations[row, id % capacity]: the latest reservation whose id maps to the column.
+RES_ID: Final = 0
+RES_STATE: Final = 1
+RES_EXPIRES: Final = 2
+RES_CREATED: Final = 3
+RES_CHANNEL: Final = 4
+RES_DESTINATION: Final = 5
+"""Region index for shipping, node index for pickup."""
+RES_META: Final = 6
+"""``kind | (service_index + 1) << META_SERVICE_SHIFT``."""
+RES_LEG: Final = 7
+"""1 + the first leg; 0 when there is none (closed)."""
+RES_ROWS: Final = 8
+META_KIND_MASK: Final = 0xFF
+META_SERVICE_SHIFT: Final = 8
+
+# held[row, leg]: units of open reservations, chained by HELD_NEXT (1 + next leg, 0 at the end); free ones are chained too.
+HELD_SLOT: Final = 0
+HELD_UNITS: Final = 1
+HELD_LINE: Final = 2
+HELD_NEXT: Final = 3
+HELD_ROWS: Final = 4
+
+# expiry[row, position]: a binary heap by (time, id). An entry is stale when its reservation is closed or ends at another time.
+EXPIRY_NS: Final = 0
+EXPIRY_ID: Final = 1
+EXPIRY_ROWS: Final = 2
+
+# movements[row, position % capacity]: the ring of physical movements.
+MOVEMENT_SEQ: Final = 0
+MOVEMENT_NS: Final = 1
+MOVEMENT_SLOT: Final = 2
+MOVEMENT_QUANTITY: Final = 3
+"""Row of ``cells``."""
+MOVEMENT_DELTA: Final = 4
+MOVEMENT_BALANCE: Final = 5
+MOVEMENT_REASON: Final = 6
+MOVEMENT_PREVIOUS: Final = 7
+"""1 + position of the cell's movement before this one."""
+MOVEMENT_ROWS: Final = 8
+
+# counters[field]: every scalar of the state.
+SEQ: Final = 0
+NOW_NS: Final = 1
+SLOTS_USED: Final = 2
+INDEX_USED: Final = 3
+CELLS_OPEN: Final = 4
+RESERVATION_NEXT: Final = 5
+"""Id that the next reservation gets unless its column is still held."""
+RESERVATIONS_OPEN: Final = 6
+HELD_USED: Final = 7
+"""Legs ever touched: those beyond have never been used."""
+HELD_FREE: Final = 8
+"""1 + first leg of the free chain."""
+HELD_OPEN: Final = 9
+EXPIRY_COUNT: Final = 10
+MOVEMENT_NEXT: Final = 11
+TOTAL_FIRST: Final = 12
+"""TOTAL_FIRST + row: sum of that quantity over all cells, rows ON_HAND .. INCOMING."""
+AVAILABLE: Final = TOTAL_FIRST + QUANTITY_ROWS
+"""Sum of max(0, ATF)."""
+SHORTAGE: Final = AVAILABLE + 1
+"""Sum of max(0, -ATF)."""
+SHORTAGE_CELLS: Final = SHORTAGE + 1
+CHUNK_FREE: Final = SHORTAGE_CELLS + 1
+"""CHUNK_FREE + k: 1 + first free index chunk of CHUNK_MIN << k entries."""
+CHUNK_CLASSES: Final = 24
+COUNTERS: Final = CHUNK_FREE + CHUNK_CLASSES
+CHUNK_MIN: Final = 4
+EXTENT_MIN: Final = 4
+
+# effects[n, 6]: operation and operands.
+EFFECT_WIDTH: Final = 6
+OP_AT: Final = 0
+"""seq, now_ns: the effects that follow belong to this decision."""
+OP_OPEN_CELL: Final = 1
+"""sku, node, slot, extent_end."""
+OP_MOVE: Final = 2
+"""slot, row, delta, reason."""
+OP_HOLD: Final = 3
+"""id, expires_ns, channel, destination, meta."""
+OP_LEG: Final = 4
+"""id, slot, units, line: follows its OP_HOLD."""
+OP_CLOSE: Final = 5
+"""id, state."""
+OP_EXTEND: Final = 6
+"""id, expires_ns."""
+OP_FEED: Final = 7
+"""source, slot, source_seq."""
+
+# items[item, field]: what a batch asks, one routing question an item.
+ITEM_KIND: Final = 0
+"""1 ship, 2 pickup (``FulfillmentKind``)."""
+ITEM_CHANNEL: Final = 1
+ITEM_DESTINATION: Final = 2
+"""Region index for shipping, node index for pickup."""
+ITEM_SERVICE: Final = 3
+ITEM_FIRST_LINE: Final = 4
+ITEM_LINE_COUNT: Final = 5
+ITEM_PARTIAL: Final = 6
+ITEM_THRESHOLD: Final = 7
+"""Units of every SKU that the channel never sees."""
+ITEM_SPLIT_PENALTY: Final = 8
+ITEM_UNIT_SPLIT: Final = 9
+ITEM_EXPIRES: Final = 10
+ITEM_OUTCOME: Final = 11
+"""Already refused before stock was looked at: the outcome; else 0."""
+ITEM_FACT: Final = 12
+"""1: threshold does not apply and nothing to grant is no refusal."""
+ITEM_EXCLUDED: Final = 13
+"""1 + first entry of ``excluded``; 0: none."""
+ITEM_EXCLUDED_COUNT: Final = 14
+ITEM_WIDTH: Final = 15
+
+# results[item, field]: what a batch got.
+RESULT_OUTCOME: Final = 0
+RESULT_ID: Final = 1
+RESULT_LINE: Final = 2
+"""First line that did not get everything, -1: none."""
+RESULT_AVAILABLE: Final = 3
+RESULT_FIRST_LEG: Final = 4
+RESULT_LEG_COUNT: Final = 5
+RESULT_FIRST_PACKAGE: Final = 6
+RESULT_PACKAGE_COUNT: Final = 7
+RESULT_COST: Final = 8
+RESULT_SPLIT: Final = 9
+RESULT_EXACT: Final = 10
+RESULT_WIDTH: Final = 11
+
+# Outcomes that kernels give; the numbers are those of ``model.outcomes.Outcome``.
+OUTCOME_OK: Final = 1
+OUTCOME_INSUFFICIENT_STOCK: Final = 52
+OUTCOME_PARTIAL: Final = 53
+OUTCOME_CAPACITY: Final = 70
+STATE_HELD: Final = 1
+KIND_SHIP: Final = 1
+KIND_PICKUP: Final = 2

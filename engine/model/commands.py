@@ -146,7 +146,9 @@ class ReleaseReservation(Command):
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder(Command):
-    """``reservation_id`` 0: directly, by ``claim``; else ``claim`` is ``None`` and ``lines`` may be empty (everything held)."""
+    """``reservation_id`` 0: directly, by ``claim``; else ``claim`` is ``None``, ``lines`` may be empty (everything held), and
+    ``postal_code`` may complete the address within the reservation's region.
+    """
 
     channel_key: str
     order_key: str
@@ -154,6 +156,7 @@ class PlaceOrder(Command):
     lines: PricedLines
     reservation_id: int = 0
     claim: Claim | None = None
+    postal_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +208,8 @@ class HandOver(Command):
 @dataclass(frozen=True, slots=True)
 class AuthorizeReturn(Command):
     """``lines``: (order line index, SKU key, units); the SKU key speaks when ``order_id`` is 0. Either ``postal_code`` (the node is
-    chosen) or ``drop_off_node_key``."""
+    chosen) or ``drop_off_node_key``.
+    """
 
     channel_key: str
     order_id: int

@@ -15,28 +15,28 @@ EffectRow = tuple[int, int, int, int, int, int]
 class NodePut(NamedTuple):
     """Document: the node at this index is now this."""
 
-    index: int
+    at: int
     node: Node
 
 
 class SkuPut(NamedTuple):
     """Document: the SKU at this index is now this."""
 
-    index: int
+    at: int
     sku: Sku
 
 
 class ChannelPut(NamedTuple):
     """Document: the channel at this index is now this."""
 
-    index: int
+    at: int
     channel: Channel
 
 
 class RateCardPut(NamedTuple):
     """Document: the rate card of the service at this index is now this."""
 
-    index: int
+    at: int
     rate_card: RateCard
 
 
@@ -55,11 +55,22 @@ class PolicyPut(NamedTuple):
 class SourcePut(NamedTuple):
     """Document: the feed at this index has this key."""
 
-    index: int
+    at: int
     source_key: str
 
 
-Document = NodePut | SkuPut | ChannelPut | RateCardPut | ZoneChartPut | PolicyPut | SourcePut | Order | FulfillmentOrder | Return
+Document = (
+    NodePut
+    | SkuPut
+    | ChannelPut
+    | RateCardPut
+    | ZoneChartPut
+    | PolicyPut
+    | SourcePut
+    | Order
+    | FulfillmentOrder
+    | Return
+)
 """A change too wide for numbers: the record as it now is."""
 
 
@@ -68,7 +79,8 @@ class Decision:
     """One judged command.
 
     ``effects`` is an int64 matrix ``[n, 6]`` (or ``None``) that ``kernels.effects.apply_effects`` folds into the state; ``documents``
-    follow it. A refusal has neither: it is journaled because refusals stick to their request id.
+    follow it. A refusal has neither: it is journaled because refusals stick to their request id. ``encoded`` is the reply as the
+    journal and the log of requests keep it.
     """
 
     seq: int
@@ -77,6 +89,7 @@ class Decision:
     request_id: str
     fingerprint: int
     reply: Reply
+    encoded: bytes
     effects: Any
     documents: tuple[Document, ...]
     reference: str
@@ -85,3 +98,17 @@ class Decision:
     def outcome(self) -> Outcome:
         """What the caller is told first."""
         return self.reply.outcome
+
+
+class Run(NamedTuple):
+    """Consecutive decisions as columns: what replay folds in one go. ``effects`` joins theirs (``None``: there are none)."""
+
+    first_seq: int
+    now_ns: int
+    """Time of the last one."""
+    kinds: list[int]
+    request_ids: list[str]
+    fingerprints: list[int]
+    replies: list[bytes]
+    documents: tuple[Document, ...]
+    effects: Any

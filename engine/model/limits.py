@@ -35,8 +35,8 @@ class Limits:
     reservation_ttl_default_ns: int = 900 * SECOND_NS
     reservation_ttl_max_ns: int = 24 * HOUR_NS
     reservation_hold_max_ns: int = 7 * 24 * HOUR_NS
-    request_ids_remembered: int = 1_000_000
-    closed_orders_remembered: int = 1_000_000
+    request_ids_remembered: int = 500_000
+    closed_orders_remembered: int = 250_000
     movements_remembered: int = 1 << 20
     inbox_max: int = 20_000
     group_max: int = 2_000

@@ -7,7 +7,7 @@ services are dense indexes; ``pool.Names`` gives their keys.
 from typing import Any, NamedTuple, Protocol
 
 from engine.model.orders import FulfillmentOrder, Order, Return
-from engine.model.outcomes import FulfillmentKind, Outcome, Quantity, ReservationState, StockReason
+from engine.model.outcomes import CommandKind, FulfillmentKind, Outcome, Quantity, ReservationState, StockReason
 
 
 class Reply(Protocol):
@@ -123,7 +123,8 @@ class ReserveReply(NamedTuple):
 
 class BatchReserveReply(NamedTuple):
     """BatchReserve. ``columns``: little-endian int64, item by item: outcome, reservation id, expires_ns, line index, available
-    units. ``subjects``: (item, key) for items refused for an unknown key."""
+    units. ``subjects``: (item, key) for items refused for an unknown key.
+    """
 
     outcome: Outcome
     subject: str = ""
@@ -270,3 +271,34 @@ class StatusAnswer(NamedTuple):
     outcome: Outcome
     subject: str = ""
     report: Any = None
+
+
+REPLY_OF: dict[CommandKind, type[Any]] = {
+    CommandKind.EXPIRE: Plain,
+    CommandKind.PUT_NODES: Plain,
+    CommandKind.PUT_SKUS: Plain,
+    CommandKind.PUT_CHANNELS: Plain,
+    CommandKind.PUT_RATE_CARD: Plain,
+    CommandKind.PUT_ZONE_CHART: Plain,
+    CommandKind.PUT_ROUTING_POLICY: Plain,
+    CommandKind.ADJUST_STOCK: StockReply,
+    CommandKind.SET_STOCK: StockReply,
+    CommandKind.RECEIVE_STOCK: Plain,
+    CommandKind.RECORD_SALE: SaleReply,
+    CommandKind.IMPORT_STOCK: ImportReply,
+    CommandKind.RESERVE: ReserveReply,
+    CommandKind.BATCH_RESERVE: BatchReserveReply,
+    CommandKind.EXTEND_RESERVATION: ExtendReply,
+    CommandKind.RELEASE_RESERVATION: Plain,
+    CommandKind.PLACE_ORDER: OrderReply,
+    CommandKind.INGEST_ORDER: OrderReply,
+    CommandKind.CANCEL_ORDER: OrderReply,
+    CommandKind.ACCEPT: FulfillmentReply,
+    CommandKind.REJECT: FulfillmentReply,
+    CommandKind.SHIP: FulfillmentReply,
+    CommandKind.MARK_READY: FulfillmentReply,
+    CommandKind.HAND_OVER: FulfillmentReply,
+    CommandKind.AUTHORIZE_RETURN: ReturnReply,
+    CommandKind.RECEIVE_RETURN: ReturnReply,
+}
+"""The one reply type of each command, whatever its outcome."""

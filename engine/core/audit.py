@@ -1,0 +1,111 @@
+"""The audit: every invariant of the contract that one state can show, and the digest that compares two states."""
+
+import hashlib
+
+import numpy as np
+from msgspec import msgpack
+
+from engine.core.replies import RequestLog
+from engine.kernels import audit as kernels
+from engine.kernels import columns as c
+from engine.model.outcomes import Outcome
+from engine.model.queries import Audit, AuditReport, Finding
+from engine.model.replies import StatusAnswer
+from engine.pool.pool import Pool
+
+FINDINGS_MAX = 100
+
+INVARIANTS = {
+    kernels.RESERVED_IS_LEGS: "reserved = Σ legs of open reservations",
+    kernels.ALLOCATED_IS_WORK: "allocated = Σ lines of open fulfillment orders",
+    kernels.ATF_IS_FORMULA: "ATF = on_hand − unavailable − reserved − allocated − safety_stock",
+    kernels.NEVER_NEGATIVE: "only on_hand may be negative",
+    kernels.PENDING_IS_ZERO: "nothing is pending between decisions",
+    kernels.TOTAL_IS_SUM: "totals = Σ cells",
+    kernels.LEGS_ARE_COUNTED: "counters = open reservations and legs",
+    kernels.EXPIRY_IS_NOTED: "every open reservation will expire",
+}
+_OF_COUNTERS = (kernels.TOTAL_IS_SUM, kernels.LEGS_ARE_COUNTED, kernels.EXPIRY_IS_NOTED)
+
+
+def audit(pool: Pool, requests: RequestLog, query: Audit) -> StatusAnswer:
+    """Recompute and compare: columns in a kernel, orders here."""
+    work = list(pool.orders.open_work())
+    allocated = np.array([(line.slot, line.units) for each in work for line in each.lines], dtype=np.int64)
+    rows = np.zeros((FINDINGS_MAX, 4), dtype=np.int64)
+    scratch = np.zeros(pool.counter(c.SLOTS_USED), dtype=np.int64)
+    count = kernels.audit_state(pool.state, allocated.reshape(-1, 2), scratch, rows)
+    findings = [_finding(pool, *row) for row in rows[: min(count, FINDINGS_MAX)].tolist()]
+    findings += _order_findings(pool)
+    report = AuditReport(
+        pool.counter(c.CELLS_OPEN),
+        pool.counter(c.RESERVATIONS_OPEN),
+        len(work),
+        tuple(findings[:FINDINGS_MAX]),
+        digest(pool, requests) if query.digest else "",
+    )
+    return StatusAnswer(Outcome.OK, "", report)
+
+
+def _finding(pool: Pool, invariant: int, subject: int, expected: int, actual: int) -> Finding:
+    name = f"counter {subject}"
+    if invariant not in _OF_COUNTERS:
+        sku, node = pool.names.cell(subject)
+        name = f"{pool.names.sku_keys[sku]} at {pool.names.node_keys[node]}"
+    return Finding(INVARIANTS[invariant], name, expected, actual)
+
+
+def _order_findings(pool: Pool) -> list[Finding]:
+    """Orders: units add up, allocated = Σ open work, states and counts agree."""
+    findings = []
+    open_count = short = 0
+    for order in pool.orders.orders.values():
+        open_count += order.is_open
+        allocated = dict.fromkeys(range(len(order.lines)), 0)
+        for work in pool.orders.work_of_order(order):
+            if work.is_open:
+                for leg in work.lines:
+                    allocated[leg.line_index] += leg.units
+        for index, line in enumerate(order.lines):
+            subject = f"order {order.order_id} line {index}"
+            short += line.short_units
+            units = line.allocated_units + line.fulfilled_units + line.cancelled_units + line.short_units
+            if units != line.units:
+                findings.append(Finding("order line: units = Σ its parts", subject, line.units, units))
+            if allocated[index] != line.allocated_units:
+                findings.append(
+                    Finding("order line: allocated = Σ open work", subject, allocated[index], line.allocated_units)
+                )
+    if open_count != pool.orders.open_order_count:
+        findings.append(Finding("open orders are counted", "orders", open_count, pool.orders.open_order_count))
+    if short != pool.orders.short_units:
+        findings.append(Finding("short units are counted", "orders", short, pool.orders.short_units))
+    return findings
+
+
+def digest(pool: Pool, requests: RequestLog) -> str:
+    """BLAKE2b of the whole state but the heap of expiries, whose stale entries depend on when it was tidied."""
+    result = hashlib.blake2b(digest_size=16)
+    cells, skus, _, reservations, held, _, movements, feeds, counters = pool.state
+    slots = pool.counter(c.SLOTS_USED)
+    scalars = counters.copy()
+    # Stale entries of the heap are not state, and a decision without numeric effects moves neither of the other two.
+    scalars[[c.EXPIRY_COUNT, c.SEQ, c.NOW_NS]] = 0
+    columns = (
+        *(row[:slots] for row in cells),
+        skus[:, : len(pool.names.skus)],
+        reservations,
+        held[:, : pool.counter(c.HELD_USED)],
+        movements[:, : pool.counter(c.MOVEMENT_NEXT)],
+        *(feeds[source, :slots] for source in range(len(pool.names.sources))),
+        scalars,
+    )
+    for column in columns:
+        result.update(np.ascontiguousarray(column).data)
+    network, orders = pool.network, pool.orders
+    for records in (
+        network.nodes, network.skus, network.channels, network.rate_cards, network.zone_chart, network.policies,
+        orders.orders, orders.fulfillment_orders, orders.returns, requests.rows(),
+    ):  # fmt: skip
+        result.update(msgpack.encode(records))
+    return result.hexdigest()

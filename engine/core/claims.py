@@ -1,0 +1,224 @@
+"""Claims on stock: from keys to the kernel's columns, and from its answer back to legs, shortages and cost.
+
+Reserve, BatchReserve, PlaceOrder, IngestOrder, the re-route of rejected work and the options shown to a shopper all ask
+here, hence they cannot disagree.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.kernels import columns as c
+from engine.kernels import reservations as kernels
+from engine.model.commands import Claim, Lines
+from engine.model.outcomes import FulfillmentKind, Outcome
+from engine.model.replies import Cost, Leg, Shortage
+from engine.pool.pool import Pool
+from engine.pool.reservations import Held
+
+
+class Question(NamedTuple):
+    """A claim in indexes. ``refusal`` is set when it cannot even be asked; ``subject`` says of what."""
+
+    refusal: int
+    subject: str
+    kind: FulfillmentKind
+    channel_index: int
+    destination: int
+    """Region index for shipping, node index for pickup."""
+    service_index: int
+    lines: tuple[tuple[int, int], ...]
+    """(SKU index, units)."""
+    partial: bool
+    fact: bool = False
+    expires_ns: int = 0
+    excluded: tuple[int, ...] = ()
+
+
+class Package(NamedTuple):
+    """One package of a plan, costs in micros."""
+
+    node_index: int
+    zone: int
+    weight_grams: int
+    carrier_micros: int
+    handling_micros: int
+
+
+class Plan(NamedTuple):
+    """What the kernel granted. ``packages`` and ``cost`` for shipping alone."""
+
+    outcome: Outcome
+    legs: tuple[Held, ...]
+    packages: tuple[Package, ...]
+    cost: Cost | None
+    shortages: tuple[Shortage, ...]
+
+    @property
+    def granted(self) -> bool:
+        """Whether any unit was granted."""
+        return self.outcome in (Outcome.OK, Outcome.PARTIAL)
+
+
+def _refused(outcome: Outcome, subject: str) -> Question:
+    return Question(outcome, subject, FulfillmentKind.SHIP, 0, 0, -1, (), partial=False)
+
+
+def ask(pool: Pool, claim: Claim, now_ns: int, *, fact: bool = False) -> Question:
+    """Resolve a claim's keys. The guards stand in the order of their outcomes' numbers."""
+    names, network = pool.names, pool.network
+    channel = names.channels.find(claim.channel_key)
+    if channel < 0:
+        return _refused(Outcome.UNKNOWN_CHANNEL, claim.channel_key)
+    index_of = names.skus.index_of
+    lines = []
+    for sku_key, units in claim.lines:
+        sku = index_of.get(sku_key, -1)
+        if sku < 0:
+            return _refused(Outcome.UNKNOWN_SKU, sku_key)
+        lines.append((sku, units))
+    service = -1
+    if claim.kind == FulfillmentKind.PICKUP:
+        destination = names.nodes.find(claim.pickup_node_key)
+        if destination < 0:
+            return _refused(Outcome.UNKNOWN_NODE, claim.pickup_node_key)
+        refusal = node_refusal(pool, destination, channel, c.FLAG_PICKUP)
+        if refusal:
+            return _refused(refusal, claim.pickup_node_key)
+    else:
+        destination = network.region_of(claim.postal_code)
+        if destination < 0:
+            return _refused(Outcome.UNKNOWN_DESTINATION, claim.postal_code)
+        service_key = claim.service_key or network.policy_of(channel).default_service_key
+        service = names.services.find(service_key)
+        if service < 0:
+            return _refused(Outcome.UNKNOWN_SERVICE, service_key)
+    expires_ns = now_ns + (claim.ttl_ns or pool.limits.reservation_ttl_default_ns)
+    return Question(
+        0,
+        "",
+        claim.kind,
+        channel,
+        destination,
+        service,
+        tuple(lines),
+        partial=claim.allow_partial or fact,
+        fact=fact,
+        expires_ns=expires_ns,
+    )
+
+
+def node_refusal(pool: Pool, node_index: int, channel_index: int, flag: int) -> Outcome | None:
+    """Why a node cannot serve a channel in the way that ``flag`` says; ``None`` when it can."""
+    if not pool.network.serves(node_index, channel_index):
+        return Outcome.NODE_NOT_IN_CHANNEL
+    flags = pool.network.flags(node_index)
+    if not flags & c.FLAG_OPEN:
+        return Outcome.NODE_CLOSED
+    if not flags & flag:
+        return Outcome.NODE_LACKS_SERVICE
+    return None
+
+
+class Planner:
+    """Asks the kernel. Owns its scratch and the arrays of its answers: one planner a machine, one thread."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        items = pool.limits.batch_items_max
+        self._scratch = kernels.claim_scratch(pool.limits.nodes_max)
+        self.granted = (
+            np.zeros((items, c.RESULT_WIDTH), dtype=np.int64),
+            np.zeros((kernels.LEGS_PER_ITEM_MAX + 32 * items, c.LEG_WIDTH), dtype=np.int64),
+            np.zeros((kernels.LEGS_PER_ITEM_MAX + 32 * items, c.PACKAGE_WIDTH), dtype=np.int64),
+            np.zeros(items * c.LINES_MAX, dtype=np.int64),
+        )
+
+    def ask_kernel(self, questions: Sequence[Question]) -> kernels.Asked:
+        """Decide the questions in order; the answers stand in ``granted`` until the next call. Returns what was asked."""
+        network = self._pool.network
+        items: list[tuple[int, ...]] = []
+        lines: list[tuple[int, int, int]] = []
+        excluded: list[int] = []
+        for question in questions:
+            policy = network.policy_of(question.channel_index) if not question.refusal else None
+            threshold = network.channels[question.channel_index].threshold_units if policy else 0
+            items.append(
+                (
+                    question.kind,
+                    question.channel_index,
+                    question.destination,
+                    question.service_index,
+                    len(lines),
+                    len(question.lines),
+                    question.partial,
+                    threshold,
+                    policy.split_penalty_micros if policy else 0,
+                    policy.allow_unit_split if policy else 0,
+                    question.expires_ns,
+                    question.refusal,
+                    question.fact,
+                    len(excluded) + 1,
+                    len(question.excluded),
+                )
+            )
+            skus = network.skus
+            lines.extend((sku, units, skus[sku].weight_grams) for sku, units in question.lines)
+            excluded.extend(question.excluded)
+        asked = (
+            np.array(items, dtype=np.int64),
+            np.array(lines, dtype=np.int64).reshape(-1, c.LINE_WIDTH),
+            np.array(excluded, dtype=np.int64),
+        )
+        kernels.plan_claims(self._pool.stock.arrays, network.arrays, asked, self._scratch, self.granted)
+        return asked
+
+    def plan(self, question: Question) -> Plan:
+        """Decide one question on its own."""
+        self.ask_kernel((question,))
+        return self.read(question)
+
+    def read(self, question: Question) -> Plan:
+        """The answer of a question that was asked alone."""
+        results, legs, packages, available = self.granted
+        row = results[0].tolist()
+        outcome = Outcome(row[c.RESULT_OUTCOME])
+        if outcome not in (Outcome.OK, Outcome.PARTIAL, Outcome.INSUFFICIENT_STOCK):
+            return Plan(outcome, (), (), None, ())
+        held = tuple(Held(line, slot, units) for line, slot, units, _ in legs[: row[c.RESULT_LEG_COUNT]].tolist())
+        shortages: tuple[Shortage, ...] = ()
+        if outcome != Outcome.OK:
+            there = available[: len(question.lines)].tolist()
+            shortages = tuple(
+                Shortage(line, sku, units, there[line])
+                for line, (sku, units) in enumerate(question.lines)
+                if there[line] < units
+            )
+        boxes: tuple[Package, ...] = ()
+        cost = None
+        if question.kind == FulfillmentKind.SHIP and held:
+            boxes = tuple(Package(*box) for box in packages[: row[c.RESULT_PACKAGE_COUNT]].tolist())
+            cost = Cost(
+                row[c.RESULT_COST],
+                sum(box.carrier_micros for box in boxes),
+                sum(box.handling_micros for box in boxes),
+                row[c.RESULT_SPLIT],
+                len(boxes),
+                bool(row[c.RESULT_EXACT]),
+            )
+        return Plan(outcome, held, boxes, cost, shortages)
+
+
+def reply_legs(pool: Pool, legs: Sequence[Held]) -> tuple[Leg, ...]:
+    """Legs as callers are told them: by SKU and node."""
+    cell = pool.names.cell
+    return tuple(Leg(line, *cell(slot), units) for line, slot, units in legs)
+
+
+def merged(lines: Lines) -> dict[str, int]:
+    """Units by SKU key: duplicate lines add up, in order of first mention."""
+    units: dict[str, int] = {}
+    for sku_key, count in lines:
+        units[sku_key] = units.get(sku_key, 0) + count
+    return units

@@ -1,0 +1,248 @@
+"""Deciding fulfillment orders: making them from a plan, and every step of their life."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from engine.core.claims import Package, Planner, Question
+from engine.core.draft import Draft, Work
+from engine.kernels import columns as c
+from engine.model.commands import Accept, HandOver, MarkReady, Reject, Ship
+from engine.model.decisions import EffectRow
+from engine.model.orders import FulfillmentLine, FulfillmentOrder, Order, OrderLine
+from engine.model.outcomes import (
+    FulfillmentKind,
+    FulfillmentState,
+    OrderState,
+    Outcome,
+    RejectReason,
+    StockReason,
+)
+from engine.model.replies import FulfillmentReply, Shortage
+from engine.pool.pool import Pool
+from engine.pool.reservations import Held
+from engine.pool.stock import move
+
+OPEN, ACCEPTED, READY = FulfillmentState.OPEN, FulfillmentState.ACCEPTED, FulfillmentState.READY_FOR_PICKUP
+
+TRANSITIONS: dict[tuple[FulfillmentKind, FulfillmentState], tuple[FulfillmentState, ...]] = {
+    (FulfillmentKind.SHIP, FulfillmentState.ACCEPTED): (OPEN,),
+    (FulfillmentKind.SHIP, FulfillmentState.SHIPPED): (ACCEPTED,),
+    (FulfillmentKind.SHIP, FulfillmentState.REJECTED): (OPEN, ACCEPTED),
+    (FulfillmentKind.PICKUP, FulfillmentState.ACCEPTED): (OPEN,),
+    (FulfillmentKind.PICKUP, FulfillmentState.READY_FOR_PICKUP): (OPEN, ACCEPTED),
+    (FulfillmentKind.PICKUP, FulfillmentState.HANDED_OVER): (READY,),
+    (FulfillmentKind.PICKUP, FulfillmentState.REJECTED): (OPEN, ACCEPTED, READY),
+}
+"""From which states a state can be reached. What is not here is refused."""
+
+
+def make_work(
+    pool: Pool, order: Order, legs: Sequence[Held], packages: Sequence[Package], now_ns: int
+) -> list[FulfillmentOrder]:
+    """One fulfillment order a node, nodes in order of index; costs are the sums of the node's packages."""
+    cell = pool.names.cell
+    lines: defaultdict[int, list[FulfillmentLine]] = defaultdict(list)
+    for line, slot, units in legs:
+        sku, node = cell(slot)
+        lines[node].append(FulfillmentLine(line, sku, slot, units))
+    boxes: defaultdict[int, list[Package]] = defaultdict(list)
+    for box in packages:
+        boxes[box.node_index].append(box)
+    first_id = pool.orders.next_fulfillment_order_id
+    return [
+        FulfillmentOrder(
+            first_id + count,
+            order.order_id,
+            node,
+            order.kind,
+            OPEN,
+            tuple(lines[node]),
+            sum(box.carrier_micros for box in boxes[node]),
+            sum(box.handling_micros for box in boxes[node]),
+            max((box.zone for box in boxes[node]), default=0),
+            sum(box.weight_grams for box in boxes[node]),
+            now_ns,
+            now_ns,
+        )
+        for count, node in enumerate(sorted(lines))
+    ]
+
+
+def allocation(work: Iterable[FulfillmentOrder], sign: int) -> list[EffectRow]:
+    """Effects that make the units of work firm (1), or give them back (−1)."""
+    return [
+        move(line.slot, c.ALLOCATED, sign * line.units, StockReason.ALLOCATION) for each in work for line in each.lines
+    ]
+
+
+def order_state(lines: Sequence[OrderLine], states: Iterable[FulfillmentState]) -> OrderState:
+    """State of an order from its lines and the states of its fulfillment orders."""
+    if not any(line.open_units for line in lines):
+        return OrderState.COMPLETED if any(line.fulfilled_units for line in lines) else OrderState.CANCELLED
+    if any(line.fulfilled_units for line in lines) or any(state in (ACCEPTED, READY) for state in states):
+        return OrderState.IN_FULFILLMENT
+    return OrderState.BACKORDERED if any(line.short_units for line in lines) else OrderState.ROUTED
+
+
+def with_work(pool: Pool, order: Order, lines: Sequence[OrderLine], changed: Sequence[FulfillmentOrder]) -> Order:
+    """The order with these lines after these fulfillment orders changed or were added."""
+    present = {work.fulfillment_order_id: work for work in pool.orders.work_of_order(order)}
+    present.update((work.fulfillment_order_id, work) for work in changed)
+    return order._replace(
+        lines=tuple(lines),
+        fulfillment_order_ids=tuple(present),
+        state=order_state(lines, (work.state for work in present.values())),
+    )
+
+
+def _step(
+    pool: Pool, fulfillment_order_id: int, target: FulfillmentState, now_ns: int
+) -> tuple[Order, FulfillmentOrder] | FulfillmentReply:
+    """The order and its work in the state aimed at, or the refusal."""
+    work = pool.orders.fulfillment_orders.get(fulfillment_order_id)
+    if work is None:
+        return FulfillmentReply(Outcome.UNKNOWN_FULFILLMENT_ORDER, str(fulfillment_order_id))
+    order = pool.orders.orders[work.order_id]
+    if work.state not in TRANSITIONS.get((work.kind, target), ()):
+        return FulfillmentReply(Outcome.INVALID_TRANSITION, work.state.name, work, order.order_key)
+    return order, work._replace(state=target, updated_ns=now_ns)
+
+
+def _progress(pool: Pool, fulfillment_order_id: int, target: FulfillmentState, now_ns: int) -> Draft:
+    """A step without an effect on stock."""
+    found = _step(pool, fulfillment_order_id, target, now_ns)
+    if isinstance(found, FulfillmentReply):
+        return Draft(found)
+    order, work = found
+    return Draft(
+        FulfillmentReply(Outcome.OK, "", work, order.order_key),
+        (),
+        (work, with_work(pool, order, order.lines, (work,))),
+    )
+
+
+def decide_accept(pool: Pool, command: Accept, now_ns: int) -> Draft:
+    """The node takes the work."""
+    return _progress(pool, command.fulfillment_order_id, ACCEPTED, now_ns)
+
+
+def decide_mark_ready(pool: Pool, command: MarkReady, now_ns: int) -> Draft:
+    """The goods wait for the buyer."""
+    return _progress(pool, command.fulfillment_order_id, READY, now_ns)
+
+
+def _depart(
+    pool: Pool, fulfillment_order_id: int, target: FulfillmentState, reason: StockReason, tracking: str, now_ns: int
+) -> Draft:
+    """The goods leave: on hand and allocated fall together."""
+    found = _step(pool, fulfillment_order_id, target, now_ns)
+    if isinstance(found, FulfillmentReply):
+        return Draft(found)
+    order, work = found
+    work = work._replace(tracking=tracking)
+    effects = allocation((work,), -1)
+    effects += [move(line.slot, c.ON_HAND, -line.units, reason) for line in work.lines]
+    lines = list(order.lines)
+    for leg in work.lines:
+        line = lines[leg.line_index]
+        lines[leg.line_index] = line._replace(
+            allocated_units=line.allocated_units - leg.units, fulfilled_units=line.fulfilled_units + leg.units
+        )
+    documents = (work, with_work(pool, order, lines, (work,)))
+    return Draft(FulfillmentReply(Outcome.OK, "", work, order.order_key), effects, documents)
+
+
+def decide_ship(pool: Pool, command: Ship, now_ns: int) -> Draft:
+    """The package has left."""
+    return _depart(
+        pool, command.fulfillment_order_id, FulfillmentState.SHIPPED, StockReason.SHIPMENT, command.tracking, now_ns
+    )
+
+
+def decide_hand_over(pool: Pool, command: HandOver, now_ns: int) -> Draft:
+    """The buyer has it."""
+    return _depart(pool, command.fulfillment_order_id, FulfillmentState.HANDED_OVER, StockReason.HANDOVER, "", now_ns)
+
+
+def reject_effects(pool: Pool, work: FulfillmentOrder, reason: RejectReason) -> list[EffectRow]:
+    """Give the units back, then correct the node's stock by what the reason says about it."""
+    effects = allocation((work,), -1)
+    by_slot: defaultdict[int, int] = defaultdict(int)
+    for line in work.lines:
+        by_slot[line.slot] += line.units
+    for slot, units in by_slot.items():
+        if reason == RejectReason.NOT_IN_STOCK:
+            free = pool.stock.units(slot, c.ATF) + units
+            if free > 0:
+                effects.append(move(slot, c.ON_HAND, -free, StockReason.REJECTION))
+        elif reason == RejectReason.MISMATCH:
+            effects.append(move(slot, c.ON_HAND, -units, StockReason.REJECTION))
+        elif reason == RejectReason.DAMAGED:
+            effects.append(move(slot, c.DAMAGED, units, StockReason.REJECTION))
+        elif reason == RejectReason.WORN_DISPLAY:
+            effects.append(move(slot, c.DISPLAY, units, StockReason.REJECTION))
+    return effects
+
+
+def _rerouted(pool: Pool, order: Order, work: FulfillmentOrder) -> Question:
+    """The claim for what a node gave back: shipping, anywhere but where the order was rejected before."""
+    refusers = [
+        other.node_index for other in pool.orders.work_of_order(order) if other.state == FulfillmentState.REJECTED
+    ]
+    excluded = tuple(dict.fromkeys([work.node_index, *reversed(refusers)]))[: c.EXCLUDED_MAX]
+    lines = tuple((leg.sku_index, leg.units) for leg in work.lines)
+    return Question(
+        0, "", order.kind, order.channel_index, order.region_index, order.service_index, lines,
+        partial=True, fact=True, excluded=excluded,
+    )  # fmt: skip
+
+
+def decide_reject(pool: Pool, planner: Planner, command: Reject, now_ns: int) -> Draft:
+    """The node cannot do it: its stock is corrected, and shipped units are routed elsewhere in the same decision.
+
+    The pickup store was the buyer's choice, hence rejected pickup work is short. Nothing of this order goes back to a node that
+    rejected it, so the plan does not depend on the corrections made here.
+    """
+    found = _step(pool, command.fulfillment_order_id, FulfillmentState.REJECTED, now_ns)
+    if isinstance(found, FulfillmentReply):
+        return Draft(found)
+    order, work = found
+    work = work._replace(reject_reason=command.reason)
+    effects = reject_effects(pool, work, command.reason)
+    replaced = Work((), [], None)
+    if order.kind == FulfillmentKind.SHIP:
+        question = _rerouted(pool, order, work)
+        plan = planner.plan(question)
+        legs = [Held(work.lines[leg.line_index].line_index, leg.slot, leg.units) for leg in plan.legs]
+        made = make_work(pool, order, legs, plan.packages, now_ns)
+        replaced = Work(tuple(made), allocation(made, 1), plan.cost)
+    lines, shortages = _lines_after_reject(order, work, replaced.fulfillment_orders)
+    changed = (work, *replaced.fulfillment_orders)
+    reply = FulfillmentReply(
+        Outcome.PARTIAL if shortages else Outcome.OK, "", work, order.order_key, replaced.fulfillment_orders, shortages
+    )
+    return Draft(reply, effects + replaced.effects, (*changed, with_work(pool, order, lines, changed)))
+
+
+def _lines_after_reject(
+    order: Order, work: FulfillmentOrder, replacements: Sequence[FulfillmentOrder]
+) -> tuple[list[OrderLine], tuple[Shortage, ...]]:
+    """The order's lines, units that found no other node moved from allocated to short, and these as shortages."""
+    lost: defaultdict[int, int] = defaultdict(int)
+    asked: defaultdict[int, int] = defaultdict(int)
+    for leg in work.lines:
+        lost[leg.line_index] += leg.units
+        asked[leg.line_index] += leg.units
+    for each in replacements:
+        for leg in each.lines:
+            lost[leg.line_index] -= leg.units
+    lines = list(order.lines)
+    shortages = []
+    for index, units in lost.items():
+        if units:
+            line = lines[index]
+            lines[index] = line._replace(
+                allocated_units=line.allocated_units - units, short_units=line.short_units + units
+            )
+            shortages.append(Shortage(index, line.sku_index, asked[index], asked[index] - units))
+    return lines, tuple(shortages)

@@ -1,0 +1,154 @@
+"""The state machine: ``decide`` judges a command, ``apply`` folds a decision into the state, ``answer`` answers a query.
+
+No I/O, no clock, no chance: time comes in, ids are counters of the state. Decide never writes; apply never decides.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from engine.core import audit, fulfillment, network, orders, queries, reservations, returns, stock
+from engine.core.claims import Planner
+from engine.core.draft import Draft
+from engine.core.replies import Entry, RequestLog, encode_reply
+from engine.model import commands as m
+from engine.model import queries as q
+from engine.model.decisions import Decision, Run
+from engine.model.limits import Limits
+from engine.model.outcomes import CommandKind, Outcome
+from engine.model.replies import REPLY_OF, Plain, Reply
+from engine.pool.pool import Pool, effect_matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """The request id is known: the first answer again, or REQUEST_ID_REUSED. Nothing is journaled."""
+
+    seq: int
+    reply: Any
+
+
+class _Case(NamedTuple):
+    kind: CommandKind
+    decide: Callable[[Any, int], Draft]
+
+
+class Machine:
+    """One pool and the rules that change it."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.pool = Pool(limits)
+        self.requests = RequestLog(limits.request_ids_remembered)
+        self.seq = 0
+        self.now_ns = 0
+        pool, planner = self.pool, Planner(self.pool)
+        kind = CommandKind
+        self._cases: dict[type[m.Command], _Case] = {
+            m.PutNodes: _Case(kind.PUT_NODES, lambda x, _: network.decide_put_nodes(pool, x)),
+            m.PutSkus: _Case(kind.PUT_SKUS, lambda x, _: network.decide_put_skus(pool, x)),
+            m.PutChannels: _Case(kind.PUT_CHANNELS, lambda x, _: network.decide_put_channels(pool, x)),
+            m.PutRateCard: _Case(kind.PUT_RATE_CARD, lambda x, _: network.decide_put_rate_card(pool, x)),
+            m.PutZoneChart: _Case(kind.PUT_ZONE_CHART, lambda x, _: network.decide_put_zone_chart(pool, x)),
+            m.PutRoutingPolicy: _Case(kind.PUT_ROUTING_POLICY, lambda x, _: network.decide_put_policy(pool, x)),
+            m.AdjustStock: _Case(kind.ADJUST_STOCK, lambda x, _: stock.decide_adjust(pool, x)),
+            m.SetStock: _Case(kind.SET_STOCK, lambda x, _: stock.decide_set(pool, x)),
+            m.ReceiveStock: _Case(kind.RECEIVE_STOCK, lambda x, _: stock.decide_receive(pool, x)),
+            m.RecordSale: _Case(kind.RECORD_SALE, lambda x, _: stock.decide_sale(pool, x)),
+            m.ImportStock: _Case(kind.IMPORT_STOCK, lambda x, _: stock.decide_import(pool, x)),
+            m.Reserve: _Case(kind.RESERVE, lambda x, now: reservations.decide_reserve(pool, planner, x, now)),
+            m.BatchReserve: _Case(
+                kind.BATCH_RESERVE, lambda x, now: reservations.decide_batch_reserve(pool, planner, x, now)
+            ),
+            m.ExtendReservation: _Case(
+                kind.EXTEND_RESERVATION, lambda x, now: reservations.decide_extend(pool, x, now)
+            ),
+            m.ReleaseReservation: _Case(kind.RELEASE_RESERVATION, lambda x, _: reservations.decide_release(pool, x)),
+            m.PlaceOrder: _Case(kind.PLACE_ORDER, lambda x, now: orders.decide_place(pool, planner, x, now)),
+            m.IngestOrder: _Case(kind.INGEST_ORDER, lambda x, now: orders.decide_ingest(pool, planner, x, now)),
+            m.CancelOrder: _Case(kind.CANCEL_ORDER, lambda x, now: orders.decide_cancel(pool, x, now)),
+            m.Accept: _Case(kind.ACCEPT, lambda x, now: fulfillment.decide_accept(pool, x, now)),
+            m.Reject: _Case(kind.REJECT, lambda x, now: fulfillment.decide_reject(pool, planner, x, now)),
+            m.Ship: _Case(kind.SHIP, lambda x, now: fulfillment.decide_ship(pool, x, now)),
+            m.MarkReady: _Case(kind.MARK_READY, lambda x, now: fulfillment.decide_mark_ready(pool, x, now)),
+            m.HandOver: _Case(kind.HAND_OVER, lambda x, now: fulfillment.decide_hand_over(pool, x, now)),
+            m.AuthorizeReturn: _Case(kind.AUTHORIZE_RETURN, lambda x, now: returns.decide_authorize(pool, x, now)),
+            m.ReceiveReturn: _Case(kind.RECEIVE_RETURN, lambda x, _: returns.decide_receive(pool, x)),
+        }
+        self._answers: dict[type[q.Query], Callable[[Any, int], Any]] = {
+            q.GetAvailability: lambda x, _: queries.get_availability(pool, x),
+            q.GetFulfillmentOptions: lambda x, now: queries.get_options(pool, planner, x, now),
+            q.GetReservation: lambda x, _: queries.get_reservation(pool, x),
+            q.GetOrder: lambda x, _: queries.get_order(pool, x),
+            q.ListFulfillmentOrders: lambda x, _: queries.list_work(pool, x),
+            q.ListMovements: lambda x, _: queries.list_movements(pool, x),
+            q.GetEntry: lambda x, _: queries.get_entry(pool, x),
+            q.ListEntries: lambda x, _: queries.list_entries(pool, x),
+            q.GetStatus: lambda _, __: queries.get_status(pool),
+            q.Audit: lambda x, _: audit.audit(pool, self.requests, x),
+        }
+
+    def decide(self, command: m.Command, now_ns: int) -> Decision | Repeated:
+        """Judge one command at an instant not before the last decision. Changes nothing."""
+        case = self._cases[type(command)]
+        known = self.requests.find(command.request_id)
+        if known is not None:
+            same = known.fingerprint == command.fingerprint and known.kind == case.kind
+            reused = REPLY_OF[case.kind](Outcome.REQUEST_ID_REUSED, command.request_id)
+            return Repeated(known.seq, known.reply() if same else reused)
+        draft = case.decide(command, now_ns)
+        return self._decision(case.kind, command, draft, now_ns)
+
+    def _decision(self, kind: CommandKind, command: m.Command | None, draft: Draft, now_ns: int) -> Decision:
+        seq = self.seq + 1
+        rows = draft.effects if isinstance(draft.effects, np.ndarray) else list(draft.effects)
+        return Decision(
+            seq,
+            now_ns,
+            kind,
+            command.request_id if command else "",
+            command.fingerprint if command else 0,
+            draft.reply,
+            encode_reply(draft.reply),
+            effect_matrix(seq, now_ns, rows),
+            draft.documents,
+            draft.reference,
+        )
+
+    def expire(self, now_ns: int) -> Decision | None:
+        """The decision that ends every reservation due by ``now_ns``; ``None`` when there is none.
+
+        Called before anything is decided or answered, hence a hold that has expired is free at that instant. At most DUE_MAX
+        end at once: call again until there is none.
+        """
+        ids = self.pool.reservations.due(now_ns)
+        if not ids:
+            return None
+        draft = Draft(Plain(Outcome.OK), reservations.expiry_effects(ids))
+        return self._decision(CommandKind.EXPIRE, None, draft, now_ns)
+
+    def apply(self, decision: Decision) -> None:
+        """Fold one decision into the state."""
+        self.pool.apply(decision.effects, decision.documents)
+        if decision.request_id:
+            entry = Entry(decision.fingerprint, decision.seq, decision.kind, decision.encoded)
+            self.requests.put(decision.request_id, entry)
+        self.seq = decision.seq
+        self.now_ns = decision.now_ns
+
+    def apply_run(self, run: Run) -> None:
+        """Fold consecutive decisions into the state: the same as ``apply`` on each, in one kernel call."""
+        self.pool.apply(run.effects, run.documents)
+        self.requests.put_run(run)
+        self.seq = run.first_seq + len(run.kinds) - 1
+        self.now_ns = run.now_ns
+
+    def answer(self, query: q.Query, now_ns: int) -> Reply:
+        """Answer a query about the present. Changes nothing."""
+        reply: Reply = self._answers[type(query)](query, now_ns)
+        return reply
+
+    def digest(self) -> str:
+        """Hash of the whole state, hexadecimal: equal states have equal digests."""
+        return audit.digest(self.pool, self.requests)

@@ -1,0 +1,279 @@
+"""Deciding orders: from a reservation, directly, as a fact, and their cancellation."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from engine.core.claims import Package, Planner, Question, ask
+from engine.core.draft import Draft
+from engine.core.fulfillment import allocation, make_work, order_state, with_work
+from engine.core.reservations import find_open
+from engine.kernels import columns as c
+from engine.model.commands import CancelOrder, IngestOrder, PlaceOrder, PricedLines
+from engine.model.decisions import EffectRow
+from engine.model.orders import FulfillmentOrder, Order, OrderLine
+from engine.model.outcomes import (
+    FulfillmentKind,
+    FulfillmentState,
+    OrderState,
+    Outcome,
+    ReservationState,
+)
+from engine.model.replies import Cost, OrderReply
+from engine.pool.pool import Pool
+from engine.pool.reservations import Held, Reservation
+
+
+def _new_order(
+    pool: Pool, question: Question, command: PlaceOrder | IngestOrder, postal_code: str, now_ns: int
+) -> Order:
+    """The order before its lines and work are known."""
+    shipped = question.kind == FulfillmentKind.SHIP
+    return Order(
+        pool.orders.next_order_id,
+        command.order_key,
+        question.channel_index,
+        question.kind,
+        OrderState.ROUTED,
+        command.customer_key,
+        postal_code,
+        question.destination if shipped else -1,
+        -1 if shipped else question.destination,
+        question.service_index,
+        (),
+        (),
+        now_ns,
+        isinstance(command, IngestOrder),
+    )
+
+
+def _lines(asked: Sequence[tuple[int, int, int]], legs: Sequence[Held]) -> tuple[OrderLine, ...]:
+    """Order lines of (SKU, units, price); what the legs do not cover is short."""
+    allocated: defaultdict[int, int] = defaultdict(int)
+    for leg in legs:
+        allocated[leg.line_index] += leg.units
+    return tuple(
+        OrderLine(sku, units, price, allocated_units=allocated[line], short_units=units - allocated[line])
+        for line, (sku, units, price) in enumerate(asked)
+    )
+
+
+def _draft(
+    pool: Pool,
+    order: Order,
+    legs: Sequence[Held],
+    packages: Sequence[Package],
+    reply: OrderReply,
+    effects: list[EffectRow],
+) -> Draft:
+    """Allocate the legs and hand out the work. From here on nothing may fail."""
+    work = make_work(pool, order, legs, packages, order.placed_ns)
+    order = order._replace(
+        fulfillment_order_ids=tuple(each.fulfillment_order_id for each in work),
+        state=order_state(order.lines, (each.state for each in work)),
+    )
+    return Draft(reply._replace(order=order), effects + allocation(work, 1), (*work, order))
+
+
+def _priced(question: Question, lines: PricedLines) -> list[tuple[int, int, int]]:
+    return [(sku, units, lines[at][2]) for at, (sku, units) in enumerate(question.lines)]
+
+
+def decide_place(pool: Pool, planner: Planner, command: PlaceOrder, now_ns: int) -> Draft:
+    """Make an order, from a reservation or with plan and units in this one decision."""
+    channel = pool.names.channels.find(command.channel_key)
+    if channel < 0:
+        return Draft(OrderReply(Outcome.UNKNOWN_CHANNEL, command.channel_key))
+    if command.claim is None:
+        return _place_reserved(pool, command, channel, now_ns)
+    question = ask(pool, command.claim, now_ns)
+    if question.refusal and question.refusal < Outcome.DUPLICATE_ORDER:
+        return Draft(OrderReply(Outcome(question.refusal), question.subject))
+    existing = pool.orders.order_of_key(channel, command.order_key)
+    if existing:
+        return Draft(OrderReply(Outcome.DUPLICATE_ORDER, command.order_key, existing_order_id=existing))
+    if question.refusal:
+        return Draft(OrderReply(Outcome(question.refusal), question.subject))
+    plan = planner.plan(question)
+    if not plan.granted:
+        return Draft(OrderReply(plan.outcome, "", shortages=plan.shortages))
+    order = _new_order(pool, question, command, command.claim.postal_code, now_ns)
+    order = order._replace(lines=_lines(_priced(question, command.lines), plan.legs))
+    reply = OrderReply(plan.outcome, "", None, plan.cost, plan.shortages)
+    return _draft(pool, order, plan.legs, plan.packages, reply, [])
+
+
+def decide_ingest(pool: Pool, planner: Planner, command: IngestOrder, now_ns: int) -> Draft:
+    """Book an order that was sold elsewhere: what no node has is short. Refused only when it cannot be understood, or was
+    booked before.
+    """
+    question = ask(pool, command.claim, now_ns, fact=True)
+    if question.refusal:
+        return Draft(OrderReply(Outcome(question.refusal), question.subject))
+    existing = pool.orders.order_of_key(question.channel_index, command.order_key)
+    if existing:
+        return Draft(OrderReply(Outcome.DUPLICATE_ORDER, command.order_key, existing_order_id=existing))
+    plan = planner.plan(question)
+    order = _new_order(pool, question, command, command.claim.postal_code, now_ns)
+    order = order._replace(lines=_lines(_priced(question, command.lines), plan.legs))
+    outcome = Outcome.PARTIAL if plan.shortages else Outcome.OK
+    reply = OrderReply(outcome, "", None, plan.cost, plan.shortages)
+    return _draft(pool, order, plan.legs, plan.packages, reply, [])
+
+
+def _place_reserved(pool: Pool, command: PlaceOrder, channel: int, now_ns: int) -> Draft:
+    """Turn a reservation into an order; units that the order does not take are given back."""
+    for sku_key, _, _ in command.lines:
+        if sku_key not in pool.names.skus.index_of:
+            return Draft(OrderReply(Outcome.UNKNOWN_SKU, sku_key))
+    found = find_open(pool, command.reservation_id)
+    if found == Outcome.UNKNOWN_RESERVATION:
+        return Draft(OrderReply(Outcome.UNKNOWN_RESERVATION, str(command.reservation_id)))
+    existing = pool.orders.order_of_key(channel, command.order_key)
+    if existing:
+        return Draft(OrderReply(Outcome.DUPLICATE_ORDER, command.order_key, existing_order_id=existing))
+    if isinstance(found, Outcome):
+        return Draft(OrderReply(found, str(command.reservation_id)))
+    if found.channel_index != channel:
+        # Another channel's reservation is not this caller's to take.
+        return Draft(OrderReply(Outcome.UNKNOWN_RESERVATION, str(command.reservation_id)))
+    if command.postal_code and pool.network.region_of(command.postal_code) != found.destination:
+        return Draft(OrderReply(Outcome.UNKNOWN_DESTINATION, command.postal_code))
+    taken = _taken(pool, command.lines, found)
+    if isinstance(taken, str):
+        return Draft(OrderReply(Outcome.UNITS_EXCEEDED, taken))
+    asked, legs = taken
+    question = Question(
+        0,
+        "",
+        found.kind,
+        channel,
+        found.destination,
+        found.service_index,
+        tuple(line[:2] for line in asked),
+        partial=False,
+    )
+    packages = reserved_packages(pool, found, legs)
+    postal_code = command.postal_code
+    if found.kind == FulfillmentKind.SHIP and not postal_code:
+        postal_code = pool.names.region_keys[found.destination]
+    order = _new_order(pool, question, command, postal_code, now_ns)._replace(lines=_lines(asked, legs))
+    effects: list[EffectRow] = [(c.OP_CLOSE, found.reservation_id, ReservationState.COMMITTED, 0, 0, 0)]
+    reply = OrderReply(Outcome.OK, "", None, _cost(pool, channel, packages) if packages else None)
+    return _draft(pool, order, legs, packages, reply, effects)
+
+
+def _taken(pool: Pool, lines: PricedLines, found: Reservation) -> tuple[list[tuple[int, int, int]], list[Held]] | str:
+    """(SKU, units, price) and legs that an order takes from a reservation; the SKU key when it asks for more than is held.
+
+    Lines match by SKU, in order. No lines: everything held, one line for each line of the reservation that holds units.
+    """
+    cell = pool.names.cell
+    if not lines:
+        by_line: defaultdict[int, list[Held]] = defaultdict(list)
+        for leg in found.legs:
+            by_line[leg.line_index].append(leg)
+        whole = [(cell(held[0].slot)[0], sum(leg.units for leg in held), 0) for held in by_line.values()]
+        return whole, [leg._replace(line_index=at) for at, held in enumerate(by_line.values()) for leg in held]
+    left = [[cell(leg.slot)[0], leg.slot, leg.units] for leg in found.legs]
+    asked: list[tuple[int, int, int]] = []
+    legs: list[Held] = []
+    for at, (sku_key, units, price) in enumerate(lines):
+        sku = pool.names.skus.find(sku_key)
+        asked.append((sku, units, price))
+        wanted = units
+        for entry in left:
+            if entry[0] == sku and entry[2] and wanted:
+                take = min(wanted, entry[2])
+                entry[2] -= take
+                wanted -= take
+                legs.append(Held(at, entry[1], take))
+        if wanted:
+            return sku_key
+    return asked, legs
+
+
+def reserved_packages(pool: Pool, found: Reservation, legs: Sequence[Held]) -> tuple[Package, ...]:
+    """Packages of a shipped reservation, one a node, priced by today's rate card."""
+    if found.kind == FulfillmentKind.PICKUP:
+        return ()
+    network = pool.network
+    load: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for leg in legs:
+        sku, node = pool.names.cell(leg.slot)
+        load[node][0] += leg.units * network.skus[sku].weight_grams
+        load[node][1] += leg.units
+    packages = []
+    for node, (grams, units) in sorted(load.items()):
+        zone = int(network.zones[found.destination, node])
+        carrier = max(network.carrier_micros(found.service_index, zone, grams), 0)
+        handling = network.nodes[node].package_cost_micros + units * network.nodes[node].unit_cost_micros
+        packages.append(Package(node, zone, grams, carrier, handling))
+    return tuple(packages)
+
+
+def _cost(pool: Pool, channel: int, packages: Sequence[Package]) -> Cost:
+    carrier = sum(box.carrier_micros for box in packages)
+    handling = sum(box.handling_micros for box in packages)
+    split = pool.network.policy_of(channel).split_penalty_micros * (len(packages) - 1)
+    return Cost(carrier + handling + split, carrier, handling, split, len(packages), exact=False)
+
+
+def decide_cancel(pool: Pool, command: CancelOrder, now_ns: int) -> Draft:
+    """Cancel units that have not left: short ones first, then those that no node has begun to work on."""
+    order = pool.orders.orders.get(command.order_id)
+    if order is None:
+        return Draft(OrderReply(Outcome.UNKNOWN_ORDER, str(command.order_id)))
+    wanted = dict.fromkeys(range(len(order.lines)), 0)
+    for index, units in command.lines:
+        if index not in wanted:
+            return Draft(OrderReply(Outcome.UNKNOWN_LINE, str(index), order))
+        wanted[index] += units
+    if not order.is_open:
+        return Draft(OrderReply(Outcome.INVALID_TRANSITION, order.state.name, order))
+    if not command.lines:
+        wanted = {index: line.open_units for index, line in enumerate(order.lines)}
+    for index, units in wanted.items():
+        if units > order.lines[index].open_units:
+            return Draft(OrderReply(Outcome.UNITS_EXCEEDED, str(index), order))
+    # From here on nothing may fail.
+    lines = list(order.lines)
+    for index, units in wanted.items():
+        line = lines[index]
+        short = min(units, line.short_units)
+        wanted[index] = units - short
+        lines[index] = line._replace(
+            short_units=line.short_units - short,
+            allocated_units=line.allocated_units - (units - short),
+            cancelled_units=line.cancelled_units + units,
+        )
+    changed, effects = _cancel_work(pool, order, wanted, now_ns)
+    after = with_work(pool, order, lines, changed)
+    return Draft(OrderReply(Outcome.OK, "", after), effects, (*changed, after), command.reference)
+
+
+def _cancel_work(
+    pool: Pool, order: Order, wanted: dict[int, int], now_ns: int
+) -> tuple[list[FulfillmentOrder], list[EffectRow]]:
+    """Take units out of open work, least advanced first; work with nothing left is cancelled."""
+    changed: list[FulfillmentOrder] = []
+    effects: list[EffectRow] = []
+    for work in sorted(
+        (each for each in pool.orders.work_of_order(order) if each.is_open), key=lambda each: each.state
+    ):
+        kept = []
+        given_back = []
+        for leg in work.lines:
+            units = min(wanted[leg.line_index], leg.units)
+            wanted[leg.line_index] -= units
+            if units:
+                given_back.append(leg._replace(units=units))
+            if units < leg.units:
+                kept.append(leg._replace(units=leg.units - units))
+        if not given_back:
+            continue
+        effects += allocation((work._replace(lines=tuple(given_back)),), -1)
+        if kept:
+            changed.append(work._replace(lines=tuple(kept), updated_ns=now_ns))
+        else:
+            changed.append(work._replace(state=FulfillmentState.CANCELLED, updated_ns=now_ns))
+    return changed, effects

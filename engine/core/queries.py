@@ -1,0 +1,212 @@
+"""Answering queries: reads of the present state, by the same code that decides."""
+
+from typing import Any
+
+from engine.core.claims import Planner, ask, node_refusal, reply_legs
+from engine.kernels import columns as c
+from engine.kernels.reservations import PICKUP_NEEDS, SHIP_NEEDS
+from engine.kernels.zones import ats
+from engine.model import queries as q
+from engine.model import replies as r
+from engine.model.commands import Claim
+from engine.model.outcomes import FulfillmentKind, FulfillmentState, Outcome, Quantity, ReservationState, StockReason
+from engine.pool.pool import Pool
+
+OPEN_STATES = (FulfillmentState.OPEN, FulfillmentState.ACCEPTED, FulfillmentState.READY_FOR_PICKUP)
+
+
+def get_availability(pool: Pool, query: q.GetAvailability) -> r.AvailabilityAnswer:
+    """ATS of SKUs for a channel, all at one instant."""
+    names = pool.names
+    channel = names.channels.find(query.channel_key)
+    if channel < 0:
+        return r.AvailabilityAnswer(Outcome.UNKNOWN_CHANNEL, query.channel_key)
+    node = -1
+    if query.node_key:
+        node = names.nodes.find(query.node_key)
+        if node < 0:
+            return r.AvailabilityAnswer(Outcome.UNKNOWN_NODE, query.node_key)
+    needs = PICKUP_NEEDS if query.kind == FulfillmentKind.PICKUP else SHIP_NEEDS
+    found = tuple(_availability(pool, key, (channel, node, needs), query.with_cells) for key in query.sku_keys)
+    return r.AvailabilityAnswer(Outcome.OK, "", found)
+
+
+def _availability(pool: Pool, sku_key: str, view: tuple[int, int, int], with_cells: bool) -> r.SkuAvailability:
+    channel, node, needs = view
+    sku = pool.names.skus.find(sku_key)
+    if sku < 0:
+        return r.SkuAvailability(sku_key, Outcome.UNKNOWN_SKU, -1, 0, ())
+    units = int(ats(pool.stock.arrays, pool.network.node_rows, sku, channel, needs))
+    units -= pool.network.channels[channel].threshold_units
+    cells: list[r.Cell] = []
+    if node >= 0:
+        slot = pool.stock.find(sku, node)
+        serving = node_refusal(pool, node, channel, needs & ~c.FLAG_OPEN) is None
+        units = min(units, max(pool.stock.units(slot, c.ATF), 0)) if slot >= 0 and serving else 0
+        cells = [pool.stock.cell(slot)] if slot >= 0 and with_cells else []
+    elif with_cells:
+        cells = [pool.stock.cell(slot) for at, slot in pool.stock.cells_of(sku) if pool.network.serves(at, channel)]
+    return r.SkuAvailability(sku_key, Outcome.OK, sku, max(units, 0), tuple(cells))
+
+
+def get_options(pool: Pool, planner: Planner, query: q.GetFulfillmentOptions, now_ns: int) -> r.OptionsAnswer:
+    """Every service that reaches the buyer, priced by the router, and the nearest stores that have everything."""
+    options: list[r.ShipOption] = []
+    shortages: tuple[r.Shortage, ...] = ()
+    for index, service_key in enumerate(pool.names.service_keys):
+        claim = Claim(query.channel_key, query.lines, FulfillmentKind.SHIP, query.postal_code, "", service_key)
+        question = ask(pool, claim, now_ns)
+        if question.refusal:
+            return r.OptionsAnswer(Outcome(question.refusal), question.subject)
+        plan = planner.plan(question)
+        if plan.granted and plan.cost is not None:
+            options.append(r.ShipOption(index, available=True, cost=plan.cost, legs=reply_legs(pool, plan.legs)))
+        shortages = shortages or plan.shortages
+    if not pool.names.service_keys:
+        return r.OptionsAnswer(Outcome.UNKNOWN_SERVICE)
+    options.sort(key=lambda option: (option.cost.total, option.service_index))
+    pickups = _pickup_options(pool, query)
+    return r.OptionsAnswer(Outcome.OK, "", tuple(options), pickups, () if options else shortages)
+
+
+def _pickup_options(pool: Pool, query: q.GetFulfillmentOptions) -> tuple[r.PickupOption, ...]:
+    """Stores that have every line, nearest first; what is listed, Reserve grants."""
+    if not query.pickup_store_max:
+        return ()
+    channel = pool.names.channels.find(query.channel_key)
+    threshold = pool.network.channels[channel].threshold_units
+    wanted: dict[int, int] = {}
+    for sku_key, units in query.lines:
+        sku = pool.names.skus.find(sku_key)
+        wanted[sku] = wanted.get(sku, 0) + units
+    having: set[int] | None = None
+    for sku, units in wanted.items():
+        pooled = int(ats(pool.stock.arrays, pool.network.node_rows, sku, channel, PICKUP_NEEDS)) - threshold
+        nodes = {node for node, slot in pool.stock.cells_of(sku) if pool.stock.units(slot, c.ATF) >= units}
+        having = (nodes if having is None else having & nodes) if pooled >= units else set()
+    offering = having & set(pool.network.candidates(channel, PICKUP_NEEDS).tolist()) if having else set()
+    metres = pool.network.metres_from(pool.network.region_of(query.postal_code))
+    nearest = sorted(offering, key=lambda node: (metres[node], node))[: query.pickup_store_max]
+    return tuple(r.PickupOption(node, round(metres[node])) for node in nearest)
+
+
+def get_reservation(pool: Pool, query: q.GetReservation) -> r.ReservationAnswer:
+    """A reservation as it stands; expiry has been swept before any query is answered."""
+    found = pool.reservations.get(query.reservation_id)
+    if found is None:
+        return r.ReservationAnswer(Outcome.UNKNOWN_RESERVATION, str(query.reservation_id))
+    return r.ReservationAnswer(
+        Outcome.OK, "", found.reservation_id, found.state, found.channel_index, found.kind, found.created_ns,
+        found.expires_ns, reply_legs(pool, found.legs) if found.state == ReservationState.HELD else (),
+    )  # fmt: skip
+
+
+def get_order(pool: Pool, query: q.GetOrder) -> r.OrderAnswer:
+    """An order by id, or by its channel's key."""
+    order_id, subject = query.order_id, str(query.order_id)
+    if not order_id:
+        subject = query.order_key
+        channel = pool.names.channels.find(query.channel_key)
+        if channel < 0:
+            return r.OrderAnswer(Outcome.UNKNOWN_CHANNEL, query.channel_key)
+        order_id = pool.orders.order_of_key(channel, query.order_key)
+    order = pool.orders.orders.get(order_id)
+    return r.OrderAnswer(Outcome.OK, "", order) if order else r.OrderAnswer(Outcome.UNKNOWN_ORDER, subject)
+
+
+def list_work(pool: Pool, query: q.ListFulfillmentOrders) -> r.FulfillmentOrdersAnswer:
+    """Fulfillment orders of a node or of an order, by id."""
+    states = query.states or (() if query.order_id else OPEN_STATES)
+    node = -1
+    if query.node_key:
+        node = pool.names.nodes.find(query.node_key)
+        if node < 0:
+            return r.FulfillmentOrdersAnswer(Outcome.UNKNOWN_NODE, query.node_key)
+    if query.order_id:
+        order = pool.orders.orders.get(query.order_id)
+        if order is None:
+            return r.FulfillmentOrdersAnswer(Outcome.UNKNOWN_ORDER, str(query.order_id))
+        source = pool.orders.work_of_order(order)
+    elif set(states) <= set(OPEN_STATES):
+        source = pool.orders.work_of_node(node)
+    else:
+        source = iter(pool.orders.fulfillment_orders.values())
+    page = []
+    for work in source:
+        fits = work.fulfillment_order_id > query.after_id and (not states or work.state in states)
+        if fits and (node < 0 or work.node_index == node):
+            page.append(work)
+            if len(page) > query.limit:
+                break
+    more = len(page) > query.limit
+    page = page[: query.limit]
+    keys = tuple(pool.orders.orders[work.order_id].order_key for work in page)
+    return r.FulfillmentOrdersAnswer(Outcome.OK, "", tuple(page), keys, more)
+
+
+def list_movements(pool: Pool, query: q.ListMovements) -> r.MovementsAnswer:
+    """Physical movements of a cell, newest first."""
+    sku, node = pool.names.skus.find(query.sku_key), pool.names.nodes.find(query.node_key)
+    if sku < 0:
+        return r.MovementsAnswer(Outcome.UNKNOWN_SKU, query.sku_key)
+    if node < 0:
+        return r.MovementsAnswer(Outcome.UNKNOWN_NODE, query.node_key)
+    slot = pool.stock.find(sku, node)
+    entries = pool.movements(slot, query.before, query.limit + 1) if slot >= 0 else []
+    rows = tuple(
+        r.MovementRow(position, seq, ns, Quantity(row + 1), delta, balance, StockReason(reason))
+        for position, seq, ns, row, delta, balance, reason in entries[: query.limit]
+    )
+    return r.MovementsAnswer(Outcome.OK, "", rows, len(entries) > query.limit)
+
+
+def _registries(pool: Pool) -> dict[str, tuple[list[Any], dict[str, int], Outcome]]:
+    names, network = pool.names, pool.network
+    policies = list(network.policies.values())
+    keys = {policy.policy_key: index for index, policy in enumerate(policies)}
+    return {
+        "node": (network.nodes, names.nodes.index_of, Outcome.UNKNOWN_NODE),
+        "sku": (network.skus, names.skus.index_of, Outcome.UNKNOWN_SKU),
+        "channel": (network.channels, names.channels.index_of, Outcome.UNKNOWN_CHANNEL),
+        "rate_card": (network.rate_cards, names.services.index_of, Outcome.UNKNOWN_SERVICE),
+        "policy": (policies, keys, Outcome.UNKNOWN_POLICY),
+    }
+
+
+def get_entry(pool: Pool, query: q.GetEntry) -> r.EntriesAnswer:
+    """One entry of the network."""
+    if query.kind == "zone_chart":
+        return r.EntriesAnswer(Outcome.OK, "", (pool.network.zone_chart,))
+    entries, index_of, unknown = _registries(pool)[query.kind]
+    index = index_of.get(query.key, -1)
+    return r.EntriesAnswer(Outcome.OK, "", (entries[index],)) if index >= 0 else r.EntriesAnswer(unknown, query.key)
+
+
+def list_entries(pool: Pool, query: q.ListEntries) -> r.EntriesAnswer:
+    """Entries of one kind by index, ``after`` itself not included (−1: from the first)."""
+    entries = _registries(pool)[query.kind][0]
+    first = query.after + 1
+    page = tuple(entries[first : first + query.limit])
+    last = first + len(page) - 1
+    return r.EntriesAnswer(Outcome.OK, "", page, last if last + 1 < len(entries) else -1)
+
+
+def get_status(pool: Pool) -> r.StatusAnswer:
+    """Counts and totals; each is kept by apply, none is summed up here."""
+    status = q.Status(
+        node_count=len(pool.names.nodes),
+        sku_count=len(pool.names.skus),
+        channel_count=len(pool.names.channels),
+        cell_count=pool.counter(c.CELLS_OPEN),
+        on_hand_units=pool.total(c.ON_HAND),
+        reserved_units=pool.total(c.RESERVED),
+        allocated_units=pool.total(c.ALLOCATED),
+        available_units=pool.counter(c.AVAILABLE),
+        shortage_units=pool.counter(c.SHORTAGE),
+        shortage_cell_count=pool.counter(c.SHORTAGE_CELLS),
+        short_order_units=pool.orders.short_units,
+        open_reservation_count=pool.counter(c.RESERVATIONS_OPEN),
+        open_order_count=pool.orders.open_order_count,
+        open_fulfillment_order_count=pool.orders.open_fulfillment_order_count,
+    )
+    return r.StatusAnswer(Outcome.OK, "", status)

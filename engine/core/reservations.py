@@ -1,0 +1,129 @@
+"""Deciding reservations: a ladder of guards, each giving one outcome; then the effects."""
+
+import numpy as np
+
+from engine.core.claims import Planner, Question, ask, reply_legs
+from engine.core.draft import Draft
+from engine.kernels import columns as c
+from engine.kernels import reservations as kernels
+from engine.kernels.zones import Integers
+from engine.model.commands import BatchReserve, ExtendReservation, ReleaseReservation, Reserve
+from engine.model.outcomes import Outcome, ReservationState
+from engine.model.replies import BatchReserveReply, ExtendReply, Plain, ReserveReply
+from engine.pool.pool import Pool
+from engine.pool.reservations import CLOSED_OUTCOME, Reservation
+from engine.pool.stock import CapacityExhausted
+
+
+def _hold_effects(pool: Pool, planner: Planner, asked: kernels.Asked) -> Integers:
+    """OP_HOLD and OP_LEG rows of everything granted, row 0 left free. Raises CapacityExhausted."""
+    results = planner.granted[0][: len(asked[0])]
+    outcomes = results[:, c.RESULT_OUTCOME]
+    held = (outcomes == Outcome.OK) | (outcomes == Outcome.PARTIAL)
+    reservations, legs = int(held.sum()), int(results[:, c.RESULT_LEG_COUNT].sum())
+    pool.reservations.check_room(reservations, legs)
+    effects = np.zeros((1 + reservations + legs, c.EFFECT_WIDTH), dtype=np.int64)
+    kernels.write_holds(pool.state[3], pool.state[8], asked, planner.granted, effects)
+    return effects
+
+
+def decide_reserve(pool: Pool, planner: Planner, command: Reserve, now_ns: int) -> Draft:
+    """Hold units for all lines, or what there is with ``allow_partial``."""
+    question = ask(pool, command.claim, now_ns)
+    if question.refusal:
+        return Draft(ReserveReply(Outcome(question.refusal), question.subject))
+    asked = planner.ask_kernel((question,))
+    plan = planner.read(question)
+    if not plan.granted:
+        return Draft(ReserveReply(plan.outcome, _first_short(pool, question), shortages=plan.shortages))
+    try:
+        effects = _hold_effects(pool, planner, asked)
+    except CapacityExhausted as full:
+        return Draft(ReserveReply(Outcome.CAPACITY_EXHAUSTED, full.limit))
+    # From here on nothing may fail.
+    return Draft(
+        ReserveReply(
+            plan.outcome,
+            "",
+            int(planner.granted[0][0, c.RESULT_ID]),
+            question.channel_index,
+            question.kind,
+            now_ns,
+            question.expires_ns,
+            reply_legs(pool, plan.legs),
+            plan.cost,
+            plan.shortages,
+        ),
+        effects,
+    )
+
+
+def _first_short(pool: Pool, question: Question) -> str:
+    return pool.names.sku_keys[question.lines[0][0]] if len(question.lines) == 1 else ""
+
+
+def decide_batch_reserve(pool: Pool, planner: Planner, command: BatchReserve, now_ns: int) -> Draft:
+    """Up to ``batch_items_max`` claims in one kernel call, each after the ones before it."""
+    questions = [ask(pool, claim, now_ns) for claim in command.claims]
+    asked = planner.ask_kernel(questions)
+    results = planner.granted[0][: len(questions)]
+    outcomes = results[:, c.RESULT_OUTCOME]
+    subjects = tuple((item, question.subject) for item, question in enumerate(questions) if question.subject)
+    if command.all_or_nothing and bool((outcomes != Outcome.OK).any()):
+        outcomes[(outcomes == Outcome.OK) | (outcomes == Outcome.PARTIAL)] = Outcome.BATCH_REFUSED
+        return Draft(BatchReserveReply(Outcome.BATCH_REFUSED, "", _result_columns(asked, results), subjects))
+    try:
+        effects = _hold_effects(pool, planner, asked)
+    except CapacityExhausted as full:
+        return Draft(BatchReserveReply(Outcome.CAPACITY_EXHAUSTED, full.limit))
+    return Draft(BatchReserveReply(Outcome.OK, "", _result_columns(asked, results), subjects), effects)
+
+
+def _result_columns(asked: kernels.Asked, results: Integers) -> bytes:
+    columns = np.zeros((len(results), 5), dtype="<i8")
+    columns[:, 0] = results[:, c.RESULT_OUTCOME]
+    columns[:, 1] = results[:, c.RESULT_ID]
+    columns[:, 2] = np.where(results[:, c.RESULT_ID] > 0, asked[0][:, c.ITEM_EXPIRES], 0)
+    columns[:, 3] = results[:, c.RESULT_LINE]
+    columns[:, 4] = results[:, c.RESULT_AVAILABLE]
+    return columns.tobytes()
+
+
+def find_open(pool: Pool, reservation_id: int) -> Reservation | Outcome:
+    """The reservation while it is held, else why it is not."""
+    reservation = pool.reservations.get(reservation_id)
+    if reservation is None:
+        return Outcome.UNKNOWN_RESERVATION
+    if reservation.state != ReservationState.HELD:
+        return CLOSED_OUTCOME[reservation.state]
+    return reservation
+
+
+def decide_extend(pool: Pool, command: ExtendReservation, now_ns: int) -> Draft:
+    """Move the end of an open reservation; creation to end has a cap."""
+    found = find_open(pool, command.reservation_id)
+    if isinstance(found, Outcome):
+        return Draft(ExtendReply(found, str(command.reservation_id)))
+    expires_ns = now_ns + command.ttl_ns
+    if expires_ns - found.created_ns > pool.limits.reservation_hold_max_ns:
+        return Draft(ExtendReply(Outcome.EXTENSION_LIMIT, "reservation_hold_max", found.expires_ns))
+    effects = [(c.OP_EXTEND, found.reservation_id, expires_ns, 0, 0, 0)]
+    return Draft(ExtendReply(Outcome.OK, "", expires_ns), effects)
+
+
+def decide_release(pool: Pool, command: ReleaseReservation) -> Draft:
+    """Give the units back. Never fails for lack of stock."""
+    found = find_open(pool, command.reservation_id)
+    if isinstance(found, Outcome):
+        return Draft(Plain(found, str(command.reservation_id)))
+    effects = [(c.OP_CLOSE, found.reservation_id, ReservationState.RELEASED, 0, 0, 0)]
+    return Draft(Plain(Outcome.OK), effects)
+
+
+def expiry_effects(reservation_ids: list[int]) -> Integers:
+    """OP_CLOSE rows for reservations that have ended by the clock, row 0 left free."""
+    effects = np.zeros((1 + len(reservation_ids), c.EFFECT_WIDTH), dtype=np.int64)
+    effects[1:, 0] = c.OP_CLOSE
+    effects[1:, 1] = reservation_ids
+    effects[1:, 2] = ReservationState.EXPIRED
+    return effects

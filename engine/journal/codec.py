@@ -1,0 +1,181 @@
+"""A group of decisions as bytes, and back.
+
+The body of a record is one msgpack array (``Body``): a column for each property of the decisions, so that replay never makes an
+object for each. Effects are joined into one matrix and packed by operation: each column of an operation is a base and
+unsigned differences of 0, 1, 2, 4 or 8 bytes. ``VERSION`` stands first; a later version reads this one.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from msgspec import msgpack
+from numpy.typing import NDArray
+
+from engine.journal.journal import JournalDamaged, JournalVersion, Record
+from engine.model import decisions as d
+from engine.model.decisions import Decision, Run
+from engine.model.orders import FulfillmentOrder, Order, Return
+from engine.model.outcomes import CommandKind
+from engine.model.replies import REPLY_OF
+
+VERSION: Final = 1
+WIDTH: Final = 6
+"""Columns of an effect."""
+PACK_FROM_ROWS: Final = 24
+"""Fewer rows are kept as they are: packing them would cost more than it saves."""
+
+_DOCUMENT_TYPES: Final[tuple[type[Any], ...]] = (
+    d.NodePut, d.SkuPut, d.ChannelPut, d.RateCardPut, d.ZoneChartPut, d.PolicyPut, d.SourcePut, Order, FulfillmentOrder, Return,
+)  # fmt: skip
+"""The position is the code in the journal: append only."""
+_DOCUMENT_CODE = {document: code for code, document in enumerate(_DOCUMENT_TYPES)}
+_DOCUMENT_DECODERS = [msgpack.Decoder(document) for document in _DOCUMENT_TYPES]
+_REPLY_DECODERS = {kind: msgpack.Decoder(reply) for kind, reply in REPLY_OF.items()}
+
+PackedColumn = tuple[int, int, bytes]
+"""Base, bytes a value (0: all equal the base), little-endian differences."""
+
+
+class Body(msgspec.Struct, array_like=True):
+    """What a record holds. The columns have an entry a decision; ``documents``: (decision, type code, record)."""
+
+    version: int
+    now_ns: list[int]
+    kinds: list[int]
+    request_ids: list[str]
+    fingerprints: list[int]
+    references: dict[int, str]
+    replies: list[bytes]
+    documents: list[tuple[int, int, msgspec.Raw]]
+    effect_counts: list[int]
+    operations: bytes
+    """The operation of each effect row, one byte each; empty when ``rows`` has them raw."""
+    columns: dict[int, list[PackedColumn]]
+    """By operation: the other five columns of its rows."""
+    rows: bytes
+    """The whole matrix, little-endian int64, when it is short."""
+
+
+_encoder = msgpack.Encoder()
+_decoder = msgpack.Decoder(Body)
+
+
+def encode(decisions: Sequence[Decision]) -> Record:
+    """One record of consecutive decisions."""
+    matrices = [decision.effects for decision in decisions if decision.effects is not None]
+    operations, columns, rows = _pack(np.concatenate(matrices) if matrices else None)
+    body = Body(
+        VERSION,
+        [decision.now_ns for decision in decisions],
+        [decision.kind for decision in decisions],
+        [decision.request_id for decision in decisions],
+        [decision.fingerprint for decision in decisions],
+        {at: decision.reference for at, decision in enumerate(decisions) if decision.reference},
+        [decision.encoded for decision in decisions],
+        [
+            (at, _DOCUMENT_CODE[type(document)], msgspec.Raw(_encoder.encode(document)))
+            for at, decision in enumerate(decisions)
+            for document in decision.documents
+        ],
+        [0 if decision.effects is None else len(decision.effects) for decision in decisions],
+        operations,
+        columns,
+        rows,
+    )
+    return Record(decisions[0].seq, len(decisions), _encoder.encode(body))
+
+
+def _pack(effects: NDArray[np.int64] | None) -> tuple[bytes, dict[int, list[PackedColumn]], bytes]:
+    if effects is None:
+        return b"", {}, b""
+    if len(effects) < PACK_FROM_ROWS:
+        return b"", {}, effects.astype("<i8", copy=False).tobytes()
+    operations = effects[:, 0].astype(np.uint8)
+    columns = {}
+    for operation in np.flatnonzero(np.bincount(operations)).tolist():
+        rows = effects[operations == operation]
+        columns[operation] = [_pack_column(rows[:, column]) for column in range(1, WIDTH)]
+    return operations.tobytes(), columns, b""
+
+
+def _pack_column(values: NDArray[np.int64]) -> PackedColumn:
+    base = int(values.min())
+    spread = int(values.max()) - base
+    if spread == 0:
+        return base, 0, b""
+    width = next(width for width in (1, 2, 4, 8) if spread < 1 << 8 * width)
+    return base, width, (values - base).astype(f"<u{width}").tobytes()
+
+
+def _unpack(body: Body) -> NDArray[np.int64] | None:
+    if body.rows:
+        return np.frombuffer(body.rows, dtype="<i8").reshape(-1, WIDTH).astype(np.int64)
+    if not body.operations:
+        return None
+    operations = np.frombuffer(body.operations, dtype=np.uint8)
+    effects = np.empty((len(operations), WIDTH), dtype=np.int64)
+    effects[:, 0] = operations
+    for operation, columns in body.columns.items():
+        rows = operations == operation
+        for column, (base, width, packed) in enumerate(columns, start=1):
+            differences = np.frombuffer(packed, dtype=f"<u{width}").astype(np.int64) if width else 0
+            effects[rows, column] = base + differences
+    return effects
+
+
+def _body(record: Record) -> Body:
+    try:
+        body = _decoder.decode(record.body)
+    except msgspec.DecodeError as error:
+        raise JournalDamaged(record.first_seq, f"the record's body cannot be read ({error})") from error
+    if body.version > VERSION:
+        raise JournalVersion(body.version, VERSION)
+    if len(body.kinds) != record.count:
+        raise JournalDamaged(record.first_seq, f"the record says {record.count} decisions and holds {len(body.kinds)}")
+    return body
+
+
+def decode_run(record: Record) -> Run:
+    """A record as columns, for replay."""
+    body = _body(record)
+    documents = tuple(_DOCUMENT_DECODERS[code].decode(raw) for _, code, raw in body.documents)
+    return Run(
+        record.first_seq,
+        body.now_ns[-1],
+        body.kinds,
+        body.request_ids,
+        body.fingerprints,
+        body.replies,
+        documents,
+        _unpack(body),
+    )
+
+
+def decode(record: Record) -> list[Decision]:
+    """A record as decisions, for readers of events."""
+    return list(_decisions(record, _body(record)))
+
+
+def _decisions(record: Record, body: Body) -> Iterator[Decision]:
+    effects = _unpack(body)
+    documents: dict[int, list[Any]] = {}
+    for at, code, raw in body.documents:
+        documents.setdefault(at, []).append(_DOCUMENT_DECODERS[code].decode(raw))
+    first = 0
+    for at, kind in enumerate(map(CommandKind, body.kinds)):
+        last = first + body.effect_counts[at]
+        yield Decision(
+            record.first_seq + at,
+            body.now_ns[at],
+            kind,
+            body.request_ids[at],
+            body.fingerprints[at],
+            _REPLY_DECODERS[kind].decode(body.replies[at]),
+            body.replies[at],
+            effects[first:last] if effects is not None and last > first else None,
+            tuple(documents.get(at, ())),
+            body.references.get(at, ""),
+        )
+        first = last

@@ -1,0 +1,109 @@
+"""Recomputing what the columns derive, and comparing."""
+
+import numpy as np
+from numba import types
+
+from engine.kernels import columns as c
+from engine.kernels.compiled import inner, kernel
+from engine.kernels.effects import STATE, State, stale
+from engine.kernels.zones import MATRIX, VECTOR, Integers
+
+RESERVED_IS_LEGS = 0
+ALLOCATED_IS_WORK = 1
+ATF_IS_FORMULA = 2
+NEVER_NEGATIVE = 3
+PENDING_IS_ZERO = 4
+TOTAL_IS_SUM = 5
+LEGS_ARE_COUNTED = 6
+EXPIRY_IS_NOTED = 7
+
+
+@inner
+def note(findings: Integers, count: int, invariant: int, subject: int, pair: tuple[int, int]) -> int:
+    """Add a finding, ``pair = (expected, actual)``, while there is room; returns the new count."""
+    if count < findings.shape[0]:
+        findings[count, 0] = invariant
+        findings[count, 1] = subject
+        findings[count, 2] = pair[0]
+        findings[count, 3] = pair[1]
+    return count + 1
+
+
+@inner
+def audit_reservations(state: State, expected: Integers, findings: Integers, count: int) -> int:
+    """Legs of open reservations make RESERVED, and each open reservation is in the heap at the time it ends."""
+    cells, reservations, held, expiry, counters = state[0], state[3], state[4], state[5], state[8]
+    expected[:] = 0
+    legs = np.int64(0)
+    open_count = np.int64(0)
+    for column in range(reservations.shape[1]):
+        if reservations[c.RES_STATE, column] == c.STATE_HELD:
+            open_count += 1
+            leg = reservations[c.RES_LEG, column] - 1
+            while leg >= 0:
+                expected[held[c.HELD_SLOT, leg]] += held[c.HELD_UNITS, leg]
+                legs += 1
+                leg = held[c.HELD_NEXT, leg] - 1
+    for slot in range(counters[c.SLOTS_USED]):
+        if expected[slot] != cells[c.RESERVED, slot]:
+            count = note(findings, count, RESERVED_IS_LEGS, slot, (expected[slot], cells[c.RESERVED, slot]))
+    if legs != counters[c.HELD_OPEN]:
+        count = note(findings, count, LEGS_ARE_COUNTED, c.HELD_OPEN, (legs, counters[c.HELD_OPEN]))
+    if open_count != counters[c.RESERVATIONS_OPEN]:
+        count = note(
+            findings, count, LEGS_ARE_COUNTED, c.RESERVATIONS_OPEN, (open_count, counters[c.RESERVATIONS_OPEN])
+        )
+    noted = np.int64(0)
+    for at in range(counters[c.EXPIRY_COUNT]):
+        noted += not stale(reservations, expiry, at)
+    if noted < open_count:
+        count = note(findings, count, EXPIRY_IS_NOTED, 0, (open_count, noted))
+    return count
+
+
+@inner
+def audit_cells(state: State, findings: Integers, count: int) -> int:
+    """Each cell on its own, and the totals over all of them."""
+    cells, counters = state[0], state[8]
+    totals = np.zeros(c.QUANTITY_ROWS, dtype=np.int64)
+    available = np.int64(0)
+    shortage = np.int64(0)
+    for slot in range(counters[c.SLOTS_USED]):
+        atf = np.int64(0)
+        for row in range(c.QUANTITY_ROWS):
+            atf += c.ATF_SIGN[row] * cells[row, slot]
+            totals[row] += cells[row, slot]
+            if cells[row, slot] < 0 and row != c.ON_HAND:
+                count = note(findings, count, NEVER_NEGATIVE, slot, (np.int64(0), cells[row, slot]))
+        if atf != cells[c.ATF, slot]:
+            count = note(findings, count, ATF_IS_FORMULA, slot, (atf, cells[c.ATF, slot]))
+        if cells[c.PENDING, slot] != 0:
+            count = note(findings, count, PENDING_IS_ZERO, slot, (np.int64(0), cells[c.PENDING, slot]))
+        available += max(atf, np.int64(0))
+        shortage += max(-atf, np.int64(0))
+    for row in range(c.QUANTITY_ROWS):
+        if totals[row] != counters[c.TOTAL_FIRST + row]:
+            count = note(findings, count, TOTAL_IS_SUM, row, (totals[row], counters[c.TOTAL_FIRST + row]))
+    if available != counters[c.AVAILABLE]:
+        count = note(findings, count, TOTAL_IS_SUM, c.AVAILABLE, (available, counters[c.AVAILABLE]))
+    if shortage != counters[c.SHORTAGE]:
+        count = note(findings, count, TOTAL_IS_SUM, c.SHORTAGE, (shortage, counters[c.SHORTAGE]))
+    return count
+
+
+@kernel(types.int64(STATE, MATRIX, VECTOR, MATRIX))
+def audit_state(state: State, allocated: Integers, expected: Integers, findings: Integers) -> int:
+    """Compare every derived quantity with what it is derived from; returns how many differ.
+
+    ``allocated[k] = (slot, units)`` of all open fulfillment orders; ``expected`` int64[slots in use] is scratch. ``findings[i] =
+    (invariant, subject, expected, actual)`` gets the first ones; the subject is a slot, or a row of ``counters``.
+    """
+    cells, counters = state[0], state[8]
+    count = audit_reservations(state, expected, findings, np.int64(0))
+    expected[:] = 0
+    for i in range(allocated.shape[0]):
+        expected[allocated[i, 0]] += allocated[i, 1]
+    for slot in range(counters[c.SLOTS_USED]):
+        if expected[slot] != cells[c.ALLOCATED, slot]:
+            count = note(findings, count, ALLOCATED_IS_WORK, slot, (expected[slot], cells[c.ALLOCATED, slot]))
+    return audit_cells(state, findings, count)

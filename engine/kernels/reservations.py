@@ -1,0 +1,334 @@
+"""Deciding claims: which cells give which units to a list of items, each seeing what the ones before it were granted.
+
+One road for all: Reserve, BatchReserve, PlaceOrder, IngestOrder, the re-route of rejected work and the options shown to a shopper
+are items here. Nothing is applied: units granted earlier in the batch stand in the PENDING row while the kernel runs and
+are taken out before it returns.
+"""
+
+from typing import Final, TypeAlias
+
+import numpy as np
+from numba import types
+
+from engine.kernels import columns as c
+from engine.kernels.compiled import inner, kernel
+from engine.kernels.routing import route
+from engine.kernels.stock import find_cell
+from engine.kernels.workspace import ANSWER, WORK, Answer, Work, routing_answer, routing_work
+from engine.kernels.zones import (
+    MATRIX,
+    NETWORK,
+    SLOT_BITS,
+    SLOT_MASK,
+    STOCK,
+    VECTOR,
+    Integers,
+    Network,
+    Stock,
+    ats,
+    ats_for,
+    excludes,
+    lane,
+    offered,
+)
+
+Asked: TypeAlias = tuple[Integers, Integers, Integers]
+"""``items[n, ITEM_WIDTH]``, ``lines[m, LINE_WIDTH]`` (the items' lines one after another), ``excluded[k]`` (node indexes)."""
+Granted: TypeAlias = tuple[Integers, Integers, Integers, Integers]
+"""``results[n, RESULT_WIDTH]``, ``legs[*, LEG_WIDTH]`` (LEG_LINE counts the item's own lines, LEG_PACKAGE the item's packages),
+``packages[*, PACKAGE_WIDTH]``, ``available[m]`` (units there were for each line)."""
+Scratch: TypeAlias = tuple[Work, Answer, Integers, Integers, Integers]
+"""Router work, router answer, the question's order, its merged lines, and the merged line of each line."""
+
+ASKED: Final = types.Tuple([MATRIX, MATRIX, VECTOR])
+GRANTED: Final = types.Tuple([MATRIX, MATRIX, MATRIX, VECTOR])
+SCRATCH: Final = types.Tuple([WORK, ANSWER, VECTOR, MATRIX, VECTOR])
+
+LEGS_PER_ITEM_MAX: Final = 4_096
+"""Room for the legs of one item: a line split by units may touch very many nodes."""
+SHIP_NEEDS: Final = c.FLAG_OPEN | c.FLAG_SHIPS
+PICKUP_NEEDS: Final = c.FLAG_OPEN | c.FLAG_PICKUP
+
+
+def claim_scratch(nodes_max: int) -> Scratch:
+    """Scratch of ``plan_claims``, one per thread."""
+    return (
+        routing_work(nodes_max),
+        routing_answer(LEGS_PER_ITEM_MAX),
+        np.zeros(c.ORDER_WIDTH, dtype=np.int64),
+        np.zeros((c.LINES_MAX, c.LINE_WIDTH), dtype=np.int64),
+        np.zeros(c.LINES_MAX, dtype=np.int64),
+    )
+
+
+@inner
+def write_question(item: Integers, excluded: Integers, order: Integers) -> None:
+    """The router's question for a shipped item."""
+    order[c.ORDER_CHANNEL] = item[c.ITEM_CHANNEL]
+    order[c.ORDER_REGION] = item[c.ITEM_DESTINATION]
+    order[c.ORDER_SERVICE] = item[c.ITEM_SERVICE]
+    order[c.ORDER_NEEDS] = SHIP_NEEDS
+    order[c.ORDER_SPLIT_PENALTY] = item[c.ITEM_SPLIT_PENALTY]
+    order[c.ORDER_UNIT_SPLIT] = item[c.ITEM_UNIT_SPLIT]
+    count = min(item[c.ITEM_EXCLUDED_COUNT], c.EXCLUDED_MAX)
+    order[c.ORDER_EXCLUDED_COUNT] = count
+    for i in range(count):
+        order[c.ORDER_EXCLUDED + i] = excluded[item[c.ITEM_EXCLUDED] - 1 + i]
+
+
+@inner
+def merge_lines(item: Integers, lines: Integers, merged: Integers, merged_of: Integers) -> int:
+    """Add up lines of one SKU; ``merged_of[line]`` tells where a line went. Returns the number of merged lines."""
+    count = 0
+    for line in range(item[c.ITEM_LINE_COUNT]):
+        at = item[c.ITEM_FIRST_LINE] + line
+        found = count
+        for other in range(count):
+            if merged[other, c.LINE_SKU] == lines[at, c.LINE_SKU]:
+                found = other
+                break
+        if found == count:
+            merged[count, c.LINE_SKU] = lines[at, c.LINE_SKU]
+            merged[count, c.LINE_UNITS] = 0
+            merged[count, c.LINE_GRAMS] = lines[at, c.LINE_GRAMS]
+            count += 1
+        merged[found, c.LINE_UNITS] += lines[at, c.LINE_UNITS]
+        merged_of[line] = found
+    return count
+
+
+@inner
+def best_cell(stock: Stock, network: Network, order: Integers, sku: int) -> int:
+    """Most free units at any one node the router may use: what a line can get where splitting by units is not allowed."""
+    cells, skus, index = stock
+    best = np.int64(0)
+    start = skus[c.INDEX_START, sku]
+    for position in range(start, start + skus[c.INDEX_COUNT, sku]):
+        slot = index[position] & SLOT_MASK
+        free = cells[c.ATF, slot] - cells[c.PENDING, slot]
+        if free > best:
+            node = index[position] >> SLOT_BITS
+            zone = lane(network, order, node)
+            if (
+                zone != 0
+                and offered(network[2], network[3], order[c.ORDER_SERVICE], zone)
+                and not excludes(order, node)
+            ):
+                best = free
+    return best
+
+
+@inner
+def available_to(stock: Stock, network: Network, item: Integers, order: Integers, sku: int) -> int:
+    """Units of a SKU that the item may have: what its nodes have free, and what the channel's threshold leaves."""
+    cells, skus, index = stock
+    if item[c.ITEM_KIND] == c.KIND_PICKUP:
+        slot = find_cell(skus, index, sku, item[c.ITEM_DESTINATION])
+        if slot < 0:
+            return np.int64(0)
+        free = cells[c.ATF, slot] - cells[c.PENDING, slot]
+        needs = PICKUP_NEEDS
+    else:
+        needs = SHIP_NEEDS
+        free = (
+            ats_for(stock, network, order, sku)
+            if item[c.ITEM_UNIT_SPLIT] == 1
+            else best_cell(stock, network, order, sku)
+        )
+    if item[c.ITEM_THRESHOLD] > 0 and free > 0 and item[c.ITEM_FACT] == 0:
+        free = min(free, ats(stock, network[0], sku, item[c.ITEM_CHANNEL], needs) - item[c.ITEM_THRESHOLD])
+    return max(free, np.int64(0))
+
+
+@inner
+def serve(stock: Stock, network: Network, item: Integers, count: int, scratch: Scratch) -> bool:
+    """Serve the merged lines in full: by the router, or all from the one pickup node. The legs stand in the router's answer."""
+    work, answer, order, merged, _ = scratch
+    plan, legs, _ = answer
+    if item[c.ITEM_KIND] == c.KIND_SHIP:
+        return route(stock, network, (order, merged[:count]), work, answer) == c.STATUS_ROUTED
+    cells, skus, index = stock
+    plan[:] = 0
+    plan[c.PLAN_EXACT] = 1
+    for line in range(count):
+        if merged[line, c.LINE_UNITS] == 0:
+            continue
+        slot = find_cell(skus, index, merged[line, c.LINE_SKU], item[c.ITEM_DESTINATION])
+        if slot < 0 or cells[c.ATF, slot] - cells[c.PENDING, slot] < merged[line, c.LINE_UNITS]:
+            return False
+        leg = legs[plan[c.PLAN_LEGS]]
+        leg[c.LEG_LINE] = line
+        leg[c.LEG_SLOT] = slot
+        leg[c.LEG_UNITS] = merged[line, c.LINE_UNITS]
+        leg[c.LEG_PACKAGE] = 0
+        plan[c.PLAN_LEGS] += 1
+    return True
+
+
+@inner
+def survey_lines(
+    stock: Stock, network: Network, claim: tuple[Integers, Integers], scratch: Scratch, available: Integers
+) -> int:
+    """Note how many units there are for each line, lines of one SKU in order; returns the first line that is short, −1: none."""
+    item, lines = claim
+    _, _, order, merged, merged_of = scratch
+    short = np.int64(-1)
+    first = item[c.ITEM_FIRST_LINE]
+    for line in range(item[c.ITEM_LINE_COUNT]):
+        earlier = np.int64(0)
+        at = merged_of[line]
+        for other in range(line):
+            if merged_of[other] == at:
+                earlier += lines[first + other, c.LINE_UNITS]
+        left = available_to(stock, network, item, order, merged[at, c.LINE_SKU]) - earlier
+        available[first + line] = max(left, np.int64(0))
+        if short < 0 and available[first + line] < lines[first + line, c.LINE_UNITS]:
+            short = line
+    return short
+
+
+@inner
+def clamp_lines(item: Integers, lines: Integers, scratch: Scratch, available: Integers) -> int:
+    """Cut the merged lines to what is available; returns the units left."""
+    _, _, _, merged, merged_of = scratch
+    merged[:, c.LINE_UNITS] = 0
+    total = np.int64(0)
+    first = item[c.ITEM_FIRST_LINE]
+    for line in range(item[c.ITEM_LINE_COUNT]):
+        units = min(lines[first + line, c.LINE_UNITS], available[first + line])
+        merged[merged_of[line], c.LINE_UNITS] += units
+        total += units
+    return total
+
+
+@inner
+def grant(claim: tuple[Integers, Integers], scratch: Scratch, result: Integers, granted: Granted) -> bool:
+    """Copy the router's answer behind what earlier items got, legs told by the item's own lines. False: no room."""
+    item, lines = claim
+    _, answer, _, _, merged_of = scratch
+    plan, routed, packed = answer
+    _, legs, packages, available = granted
+    at = result[c.RESULT_FIRST_LEG]
+    first = item[c.ITEM_FIRST_LINE]
+    package_end = result[c.RESULT_FIRST_PACKAGE] + plan[c.PLAN_PACKAGES]
+    if at + plan[c.PLAN_LEGS] + item[c.ITEM_LINE_COUNT] > legs.shape[0] or package_end > packages.shape[0]:
+        return False
+    for line in range(item[c.ITEM_LINE_COUNT]):
+        wanted = min(lines[first + line, c.LINE_UNITS], available[first + line])
+        for leg in range(plan[c.PLAN_LEGS]):
+            if wanted > 0 and routed[leg, c.LEG_LINE] == merged_of[line] and routed[leg, c.LEG_UNITS] > 0:
+                units = min(wanted, routed[leg, c.LEG_UNITS])
+                routed[leg, c.LEG_UNITS] -= units
+                wanted -= units
+                legs[at, c.LEG_LINE] = line
+                legs[at, c.LEG_SLOT] = routed[leg, c.LEG_SLOT]
+                legs[at, c.LEG_UNITS] = units
+                legs[at, c.LEG_PACKAGE] = routed[leg, c.LEG_PACKAGE]
+                at += 1
+    for package in range(plan[c.PLAN_PACKAGES]):
+        packages[result[c.RESULT_FIRST_PACKAGE] + package] = packed[package]
+    result[c.RESULT_LEG_COUNT] = at - result[c.RESULT_FIRST_LEG]
+    result[c.RESULT_PACKAGE_COUNT] = plan[c.PLAN_PACKAGES]
+    result[c.RESULT_COST] = plan[c.PLAN_COST]
+    result[c.RESULT_SPLIT] = plan[c.PLAN_SPLIT]
+    result[c.RESULT_EXACT] = plan[c.PLAN_EXACT]
+    return True
+
+
+@inner
+def plan_claim(
+    stock: Stock, network: Network, claim: tuple[Integers, Integers], scratch: Scratch, granted: Granted
+) -> int:
+    """Decide one item, ``claim = (item, lines)``; returns its outcome. ``granted[0]`` is the item's own result row as a matrix."""
+    item, lines = claim
+    results, _, _, available = granted
+    result = results[0]
+    count = merge_lines(item, lines, scratch[3], scratch[4])
+    first = item[c.ITEM_FIRST_LINE]
+    short = np.int64(-1)
+    if item[c.ITEM_THRESHOLD] > 0 and item[c.ITEM_FACT] == 0:
+        short = survey_lines(stock, network, claim, scratch, available)
+    if short < 0:
+        for line in range(item[c.ITEM_LINE_COUNT]):
+            available[first + line] = lines[first + line, c.LINE_UNITS]
+        if serve(stock, network, item, count, scratch):
+            return np.int64(c.OUTCOME_OK) if grant(claim, scratch, result, granted) else np.int64(c.OUTCOME_CAPACITY)
+        short = survey_lines(stock, network, claim, scratch, available)
+    result[c.RESULT_LINE] = short
+    result[c.RESULT_AVAILABLE] = available[first + max(short, np.int64(0))]
+    some = item[c.ITEM_PARTIAL] == 1 and clamp_lines(item, lines, scratch, available) > 0
+    if some and serve(stock, network, item, count, scratch):
+        return np.int64(c.OUTCOME_PARTIAL) if grant(claim, scratch, result, granted) else np.int64(c.OUTCOME_CAPACITY)
+    return np.int64(c.OUTCOME_INSUFFICIENT_STOCK)
+
+
+@kernel(types.void(STOCK, NETWORK, ASKED, SCRATCH, GRANTED))
+def plan_claims(stock: Stock, network: Network, asked: Asked, scratch: Scratch, granted: Granted) -> None:
+    """Decide every item of ``asked`` in order, each after the grants of those before it; ``granted`` tells who got what.
+
+    An item with ITEM_OUTCOME set keeps that outcome. Nothing but scratch, ``granted`` and the PENDING row changes, and the
+    PENDING row is zero again on return.
+    """
+    items, lines, excluded = asked
+    results, legs, _, _ = granted
+    cells = stock[0]
+    first_leg = np.int64(0)
+    first_package = np.int64(0)
+    for i in range(items.shape[0]):
+        item = items[i]
+        result = results[i]
+        result[:] = 0
+        result[c.RESULT_LINE] = -1
+        result[c.RESULT_FIRST_LEG] = first_leg
+        result[c.RESULT_FIRST_PACKAGE] = first_package
+        if item[c.ITEM_OUTCOME] != 0:
+            result[c.RESULT_OUTCOME] = item[c.ITEM_OUTCOME]
+            continue
+        if item[c.ITEM_KIND] == c.KIND_SHIP:
+            write_question(item, excluded, scratch[2])
+        own = (results[i : i + 1], legs, granted[2], granted[3])
+        result[c.RESULT_OUTCOME] = plan_claim(stock, network, (item, lines), scratch, own)
+        for leg in range(first_leg, first_leg + result[c.RESULT_LEG_COUNT]):
+            cells[c.PENDING, legs[leg, c.LEG_SLOT]] += legs[leg, c.LEG_UNITS]
+        first_leg += result[c.RESULT_LEG_COUNT]
+        first_package += result[c.RESULT_PACKAGE_COUNT]
+    for leg in range(first_leg):
+        cells[c.PENDING, legs[leg, c.LEG_SLOT]] = 0
+
+
+@kernel(types.int64(MATRIX, VECTOR, ASKED, GRANTED, MATRIX))
+def write_holds(reservations: Integers, counters: Integers, asked: Asked, granted: Granted, effects: Integers) -> int:
+    """Turn grants into OP_HOLD and OP_LEG rows from ``effects[1]`` on (row 0 is the caller's OP_AT); returns the rows in use.
+
+    Each held item gets the next id whose column is not held by an older reservation; RESULT_ID tells which.
+    """
+    items = asked[0]
+    results, legs, _, _ = granted
+    columns = reservations.shape[1]
+    following = counters[c.RESERVATION_NEXT]
+    row = 1
+    for i in range(items.shape[0]):
+        outcome = results[i, c.RESULT_OUTCOME]
+        if outcome not in (c.OUTCOME_OK, c.OUTCOME_PARTIAL):
+            continue
+        while reservations[c.RES_STATE, following % columns] == c.STATE_HELD:
+            following += 1
+        results[i, c.RESULT_ID] = following
+        effects[row, 0] = c.OP_HOLD
+        effects[row, 1] = following
+        effects[row, 2] = items[i, c.ITEM_EXPIRES]
+        effects[row, 3] = items[i, c.ITEM_CHANNEL]
+        effects[row, 4] = items[i, c.ITEM_DESTINATION]
+        effects[row, 5] = items[i, c.ITEM_KIND] | (items[i, c.ITEM_SERVICE] + 1) << c.META_SERVICE_SHIFT
+        row += 1
+        first = results[i, c.RESULT_FIRST_LEG]
+        for leg in range(first, first + results[i, c.RESULT_LEG_COUNT]):
+            effects[row, 0] = c.OP_LEG
+            effects[row, 1] = following
+            effects[row, 2] = legs[leg, c.LEG_SLOT]
+            effects[row, 3] = legs[leg, c.LEG_UNITS]
+            effects[row, 4] = legs[leg, c.LEG_LINE]
+            effects[row, 5] = 0
+            row += 1
+        following += 1
+    return row

@@ -1,0 +1,88 @@
+"""Reservations behind a small Python face: reading them, and which of them are due."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.kernels import columns as c
+from engine.kernels import effects as kernels
+from engine.kernels.effects import State
+from engine.model.limits import Limits
+from engine.model.outcomes import FulfillmentKind, Outcome, ReservationState
+from engine.pool.stock import CapacityExhausted
+
+DUE_MAX = 1 << 17
+"""Reservations that one expiry ends at most; the next one follows at once."""
+
+CLOSED_OUTCOME = {
+    ReservationState.COMMITTED: Outcome.RESERVATION_COMMITTED,
+    ReservationState.RELEASED: Outcome.RESERVATION_RELEASED,
+    ReservationState.EXPIRED: Outcome.RESERVATION_EXPIRED,
+}
+
+
+class Held(NamedTuple):
+    """Units of a reservation's line at a cell."""
+
+    line_index: int
+    slot: int
+    units: int
+
+
+class Reservation(NamedTuple):
+    """A reservation as the columns tell it. ``destination``: region index for shipping, node index for pickup."""
+
+    reservation_id: int
+    state: ReservationState
+    expires_ns: int
+    created_ns: int
+    channel_index: int
+    destination: int
+    kind: FulfillmentKind
+    service_index: int
+    legs: tuple[Held, ...]
+
+
+class Reservations:
+    """The reservations of the pool. The columns remember the latest reservation of each; older ones are forgotten."""
+
+    def __init__(self, state: State, limits: Limits) -> None:
+        self._rows, self._held, self._expiry, self._counters = state[3], state[4], state[5], state[8]
+        self._limits = limits
+        self._due = np.zeros(DUE_MAX, dtype=np.int64)
+
+    def get(self, reservation_id: int) -> Reservation | None:
+        """The reservation, ``None`` when it never was or is forgotten."""
+        column = reservation_id % self._rows.shape[1]
+        found, state, expires, created, channel, destination, meta, leg = self._rows[:, column].tolist()
+        if found != reservation_id or state == 0:
+            return None
+        legs = []
+        while leg:
+            slot, units, line, leg = self._held[:, leg - 1].tolist()
+            legs.append(Held(line, slot, units))
+        return Reservation(
+            reservation_id,
+            ReservationState(state),
+            expires,
+            created,
+            channel,
+            destination,
+            FulfillmentKind(meta & c.META_KIND_MASK),
+            (meta >> c.META_SERVICE_SHIFT) - 1,
+            tuple(reversed(legs)),
+        )
+
+    def check_room(self, reservations: int, legs: int) -> None:
+        """Raise CapacityExhausted when that many more do not fit."""
+        if int(self._counters[c.RESERVATIONS_OPEN]) + reservations > self._limits.open_reservations_max:
+            raise CapacityExhausted("open_reservations_max")
+        if int(self._counters[c.HELD_OPEN]) + legs > self._limits.reservation_legs_max:
+            raise CapacityExhausted("reservation_legs_max")
+
+    def due(self, now_ns: int) -> list[int]:
+        """Ids of open reservations that have ended by ``now_ns``, ascending; at most DUE_MAX of them."""
+        if not self._counters[c.EXPIRY_COUNT] or self._expiry[c.EXPIRY_NS, 0] > now_ns:
+            return []
+        count = kernels.due(self._rows, self._expiry, self._counters, now_ns, self._due)
+        return [int(reservation_id) for reservation_id in np.unique(self._due[:count])]

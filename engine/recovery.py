@@ -1,0 +1,66 @@
+"""Start-up is replay: the journal from the beginning to its end, folded into an empty machine."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from engine.core.machine import Machine
+from engine.journal import Journal, JournalDamaged
+from engine.journal.codec import decode_run
+from engine.model.decisions import Run
+from engine.model.limits import Limits
+
+EFFECTS_PER_CALL = 1 << 15
+"""Effect rows gathered before they are folded: small records are joined, so that a kernel call is not paid for each."""
+
+
+def recover(
+    journal: Journal, limits: Limits, *, to_seq: int | None = None, progress: Callable[[int], None] | None = None
+) -> Machine:
+    """A machine in the state that the journal tells, up to and with the record that holds ``to_seq`` (default: its end).
+
+    ``progress`` is told the sequence reached, now and then. Raises JournalDamaged with the sequence that cannot be read.
+    """
+    machine = Machine(limits)
+    waiting: list[Run] = []
+    rows = 0
+    following = 1
+    for record in journal.read():
+        if to_seq is not None and record.first_seq > to_seq:
+            break
+        if record.first_seq != following:
+            raise JournalDamaged(following, f"the next record starts at seq {record.first_seq}")
+        following = record.last_seq + 1
+        run = decode_run(record)
+        waiting.append(run)
+        rows += len(run.kinds) + (0 if run.effects is None else len(run.effects))
+        if rows >= EFFECTS_PER_CALL:
+            machine.apply_run(_joined(waiting))
+            waiting, rows = [], 0
+            if progress:
+                progress(machine.seq)
+    if waiting:
+        machine.apply_run(_joined(waiting))
+    if progress:
+        progress(machine.seq)
+    return machine
+
+
+def _joined(runs: list[Run]) -> Run:
+    """Consecutive runs as one."""
+    effects = [run.effects for run in runs if run.effects is not None]
+    return Run(
+        runs[0].first_seq,
+        runs[-1].now_ns,
+        [kind for run in runs for kind in run.kinds],
+        [request_id for run in runs for request_id in run.request_ids],
+        [fingerprint for run in runs for fingerprint in run.fingerprints],
+        [reply for run in runs for reply in run.replies],
+        tuple(document for run in runs for document in run.documents),
+        np.concatenate(effects) if effects else None,
+    )
+
+
+def replayed_digest(journal: Journal, limits: Limits, to_seq: int) -> str:
+    """Digest of the state that the journal tells at ``to_seq``, which must end a record."""
+    return recover(journal, limits, to_seq=to_seq).digest()

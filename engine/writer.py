@@ -1,0 +1,252 @@
+"""The only thread that changes state: a bounded inbox, group commit, replies released per group.
+
+Everything that arrived while the last group was being made durable forms the next one. Nothing leaves before it is durable:
+neither replies nor reads that saw a change. A failed append ends the writer; replay then tells exactly what callers were told.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from engine.clock import Clock
+from engine.core.machine import Machine, Repeated
+from engine.journal import Journal, JournalError, JournalFenced
+from engine.journal.codec import encode
+from engine.model.commands import Command
+from engine.model.decisions import Decision
+from engine.model.queries import Query
+
+log = logging.getLogger(__name__)
+
+LINGER_STEP_S = 0.000_25
+IDLE_S = 0.5
+"""How long an idle writer waits before it looks for reservations that have expired meanwhile."""
+RETRY_AFTER_NS = 50_000_000
+
+
+class Answer(NamedTuple):
+    """A reply and its sequence: of the decision (the first one for a repeated request), or the last one a query saw."""
+
+    seq: int
+    reply: Any
+
+
+class Overloaded(Exception):
+    """The inbox is full; come back after ``retry_after_ns``."""
+
+    def __init__(self, retry_after_ns: int) -> None:
+        super().__init__("the inbox is full")
+        self.retry_after_ns = retry_after_ns
+
+
+class NotServing(Exception):
+    """The writer is draining or has stopped."""
+
+
+class SeqNotReached(Exception):
+    """A query asked for a state that is newer than the present."""
+
+    def __init__(self, last_seq: int) -> None:
+        super().__init__(f"the last decision is {last_seq}")
+        self.last_seq = last_seq
+
+
+class JournalLost(Exception):
+    """The journal could not be written: whether the request was kept is unknown. ``fenced``: another writer took over."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.fenced = isinstance(error, JournalFenced)
+
+
+Job = tuple[Command | Query, "asyncio.Future[Answer]"]
+Release = list[tuple["asyncio.Future[Answer]", Answer | Exception]]
+
+
+class Writer:
+    """Turns submitted work into durable decisions. ``submit`` and ``wait_beyond`` belong to the event loop given to ``start``."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        journal: Journal,
+        clock: Clock,
+        *,
+        linger_ns: int = 2_000_000,
+        on_lost: Callable[[Exception], None],
+    ) -> None:
+        """``linger_ns``: the most that a group waits for company; a lone caller never waits. ``on_lost`` is called, on the
+        writer's thread, when the journal cannot be written: the process must end then.
+        """
+        self._machine = machine
+        self._journal = journal
+        self._clock = clock
+        self._linger_s = linger_ns / 1e9
+        self._on_lost = on_lost
+        limits = machine.pool.limits
+        self._inbox_max, self._group_max = limits.inbox_max, limits.group_max
+        self._inbox: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
+        self._waiting = 0  # submitted and not yet answered
+        self._gathered: list[Job] = []
+        self._watchers: list[asyncio.Future[None]] = []
+        self._accepting = False
+        self._durable_seq = machine.seq
+        self._last_size = 0
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    @property
+    def last_seq(self) -> int:
+        """Sequence of the last durable decision."""
+        return self._durable_seq
+
+    @property
+    def inbox_count(self) -> int:
+        """Requests that wait for their answer."""
+        return self._waiting
+
+    def start(self) -> None:
+        """Begin; called on the event loop that will submit."""
+        self._loop = asyncio.get_running_loop()
+        self._accepting = True
+        self._thread.start()
+
+    def submit(self, work: Command | Query) -> "asyncio.Future[Answer]":
+        """Hand in work. Raises Overloaded or NotServing at once; cancelling the future before it is decided drops the work."""
+        if not self._accepting:
+            raise NotServing
+        if self._waiting >= self._inbox_max:
+            raise Overloaded(RETRY_AFTER_NS)
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        if not self._gathered:
+            # All that this turn of the loop submits crosses to the writer in one hand-over.
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append((work, future))
+        self._waiting += 1
+        return future
+
+    def _hand_over(self) -> None:
+        jobs, self._gathered = self._gathered, []
+        self._inbox.put(jobs)
+
+    async def wait_beyond(self, seq: int) -> None:
+        """Return once a decision after ``seq`` is durable."""
+        while self._durable_seq <= seq:
+            watcher: asyncio.Future[None] = self._loop.create_future()
+            self._watchers.append(watcher)
+            await watcher
+
+    async def drain(self) -> None:
+        """Refuse new work, answer everything accepted, stop."""
+        if not self._accepting:
+            return
+        self._accepting = False
+        self._hand_over()
+        self._inbox.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # The writer's own thread
+
+    def _run(self) -> None:
+        try:
+            while True:
+                jobs, last = self._next_group()
+                self._process(jobs)
+                if last:
+                    return
+        except Exception as error:  # whatever it was: the state in memory may be ahead of the journal
+            if not isinstance(error, JournalError):
+                log.exception("the writer stopped")
+            self._on_lost(error)
+
+    def _next_group(self) -> tuple[list[Job], bool]:
+        """Wait for work; with company last time, linger for it. True: this is the last group."""
+        try:
+            handed = self._inbox.get(timeout=IDLE_S)
+        except queue.Empty:
+            return [], False
+        if handed is None:
+            return [], True
+        jobs = list(handed)
+        last = self._take_waiting(jobs)
+        if self._last_size > 1 and not last:
+            deadline = time.perf_counter() + self._linger_s
+            while len(jobs) < self._last_size and not last and time.perf_counter() < deadline:
+                time.sleep(LINGER_STEP_S)
+                last = self._take_waiting(jobs)
+        # Shrinks slowly: one small group between large ones does not end the company.
+        self._last_size = max(len(jobs), self._last_size * 7 // 8)
+        return jobs, last
+
+    def _take_waiting(self, jobs: list[Job]) -> bool:
+        while len(jobs) < self._group_max:
+            try:
+                handed = self._inbox.get_nowait()
+            except queue.Empty:
+                return False
+            if handed is None:
+                return True
+            jobs.extend(handed)
+        return False
+
+    def _process(self, jobs: list[Job]) -> None:
+        """Decide and apply a group, make it durable, release its answers."""
+        machine = self._machine
+        now_ns = max(self._clock.now_ns(), machine.now_ns)
+        decisions: list[Decision] = []
+        while expiry := machine.expire(now_ns):
+            machine.apply(expiry)
+            decisions.append(expiry)
+        release: Release = []
+        for work, future in jobs:
+            if future.cancelled():
+                release.append((future, NotServing()))  # only to be counted: nobody waits for it
+            else:
+                release.append((future, self._judge(work, now_ns, decisions)))
+        if decisions:
+            try:
+                self._journal.append(encode(decisions), expected_seq=decisions[0].seq - 1)
+            except Exception as error:
+                self._accepting = False
+                lost = JournalLost(error)
+                refused: Release = [(future, lost) for future, _ in release]
+                self._loop.call_soon_threadsafe(self._release, refused)
+                raise
+            self._durable_seq = decisions[-1].seq
+        if release or decisions:
+            self._loop.call_soon_threadsafe(self._release, release)
+
+    def _judge(self, work: Command | Query, now_ns: int, decisions: list[Decision]) -> Answer | Exception:
+        machine = self._machine
+        try:
+            if isinstance(work, Query):
+                if work.min_journal_seq > machine.seq:
+                    return SeqNotReached(machine.seq)
+                return Answer(machine.seq, machine.answer(work, now_ns))
+            decision = machine.decide(work, now_ns)
+        except Exception as error:
+            # A defect in deciding. It has changed nothing, so the others of the group go on.
+            log.exception("a decision failed: %s", type(work).__name__)
+            return error
+        if isinstance(decision, Repeated):
+            return Answer(decision.seq, decision.reply)
+        machine.apply(decision)
+        decisions.append(decision)
+        return Answer(decision.seq, decision.reply)
+
+    def _release(self, release: Release) -> None:
+        """On the event loop: answer a whole group."""
+        self._waiting -= len(release)
+        for future, answer in release:
+            if not future.done():
+                if isinstance(answer, Answer):
+                    future.set_result(answer)
+                else:
+                    future.set_exception(answer)
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            if not watcher.done():
+                watcher.set_result(None)
