@@ -35,9 +35,9 @@ class StockpoolError(Exception):
         self.message = message
         self.metadata: dict[str, str] = {}
         self._read(trailers)
-        problems = "".join(f"\n  {one.field}: {one.description}" for one in self.fields)
+        others = "".join(f"\n  {one.field}: {one.description}" for one in self.fields[1:])
         label = f"{code.name} ({self.reason})" if self.reason else code.name
-        super().__init__(f"{call}: {label}: {message}{problems}")
+        super().__init__(f"{call}: {label}: {message}{others}")
 
     def _read(self, trailers: Iterable[tuple[str, str | bytes]]) -> None:
         """Take what the error's details say; unknown ones are skipped."""

@@ -1,0 +1,198 @@
+"""OrderService: options, placing, ingesting, cancelling, reading."""
+
+from typing import Any
+
+from engine.model.commands import CancelOrder, Claim, Command, IngestOrder, PlaceOrder, PricedLines
+from engine.model.orders import Order
+from engine.model.outcomes import CommandKind, FulfillmentKind
+from engine.model.queries import GetFulfillmentOptions, GetOrder
+from engine.model.replies import OptionsAnswer, OrderAnswer, OrderReply
+from engine.pool.names import Names
+from engine.service.convert.entry import Entry
+from engine.service.convert.wording import add_legs, add_shortages, fill_cost, fill_money, fill_time
+from engine.service.fields import Check, Rules, fingerprint
+from stockpool.v1 import orders_pb2 as pb
+
+PICKUP_STORES_MAX = 50
+
+
+def get_fulfillment_options(request: pb.GetFulfillmentOptionsRequest, rules: Rules) -> GetFulfillmentOptions:
+    """How the lines could reach the buyer."""
+    check = rules.check()
+    query = GetFulfillmentOptions(
+        check.min_journal_seq(request.min_journal_seq),
+        check.key("channel_key", request.channel_key),
+        check.lines("lines", request.lines, "lines_per_order_max", check.limits.lines_per_order_max),
+        check.postal_code("ship_to.postal_code", request.ship_to.postal_code),
+        check.whole("pickup_store_max", request.pickup_store_max, 0, "pickup_stores_max", PICKUP_STORES_MAX),
+    )
+    check.done()
+    return query
+
+
+def _fill_options(response: pb.GetFulfillmentOptionsResponse, reply: OptionsAnswer, names: Names) -> None:
+    for option in reply.ship_options:
+        message = response.ship_options.add(
+            service_key=names.service_keys[option.service_index], available=option.available
+        )
+        fill_cost(message.cost, option.cost, names)
+        add_legs(message.legs, option.legs, names)
+    for node_index, distance_metres in reply.pickup_options:
+        response.pickup_options.add(node_key=names.node_keys[node_index], distance_metres=distance_metres)
+    add_shortages(response.shortages, reply.shortages, names)
+
+
+def _priced(check: Check, request: pb.PlaceOrderRequest | pb.IngestOrderRequest, least: int) -> PricedLines:
+    check.lines("lines", request.lines, "lines_per_order_max", check.limits.lines_per_order_max, least)
+    return tuple(
+        [
+            (line.sku_key, line.units, check.money(f"lines[{position}].unit_price", line.unit_price))
+            for position, line in enumerate(request.lines[: check.limits.lines_per_order_max])
+        ]
+    )
+
+
+def place_order(request: pb.PlaceOrderRequest, rules: Rules) -> Command:
+    """From a reservation, or directly."""
+    check = rules.check()
+    request_id = check.request_id(request.request_id)
+    channel_key = check.key("channel_key", request.channel_key)
+    order_key = check.key("order_key", request.order_key)
+    customer_key = check.optional_key("customer_key", request.customer_key)
+    reservation_id = check.optional_id("reservation_id", request.reservation_id)
+    lines = _priced(check, request, 0 if reservation_id else 1)
+    service_key = check.optional_key("service_key", request.service_key)
+    way = request.WhichOneof("fulfillment")
+    claim, postal_code = None, ""
+    if not reservation_id:
+        claim = _claim(check, request, channel_key, lines, service_key)
+    elif way == "pickup_node_key":
+        check.wrong("pickup_node_key", "must be absent: the reservation's own store decides")
+    elif way == "ship_to":
+        postal_code = check.postal_code("ship_to.postal_code", request.ship_to.postal_code)
+    check.done()
+    return PlaceOrder(
+        request_id,
+        fingerprint(request, CommandKind.PLACE_ORDER),
+        channel_key,
+        order_key,
+        customer_key,
+        lines,
+        reservation_id,
+        claim,
+        postal_code,
+    )
+
+
+def _claim(
+    check: Check, request: pb.PlaceOrderRequest, channel_key: str, lines: PricedLines, service_key: str
+) -> Claim:
+    plain = tuple([(sku_key, units) for sku_key, units, _ in lines])
+    way = request.WhichOneof("fulfillment")
+    if way == "pickup_node_key":
+        node_key = check.key("pickup_node_key", request.pickup_node_key)
+        return Claim(channel_key, plain, FulfillmentKind.PICKUP, "", node_key, service_key)
+    if way is None:
+        check.wrong("fulfillment", "is missing; give ship_to, pickup_node_key or reservation_id")
+        return Claim(channel_key, plain, FulfillmentKind.SHIP)
+    postal_code = check.postal_code("ship_to.postal_code", request.ship_to.postal_code)
+    return Claim(channel_key, plain, FulfillmentKind.SHIP, postal_code, "", service_key)
+
+
+def ingest_order(request: pb.IngestOrderRequest, rules: Rules) -> IngestOrder:
+    """Already sold elsewhere."""
+    check = rules.check()
+    request_id = check.request_id(request.request_id)
+    channel_key = check.key("channel_key", request.channel_key)
+    order_key = check.key("order_key", request.order_key)
+    customer_key = check.optional_key("customer_key", request.customer_key)
+    lines = _priced(check, request, 1)
+    postal_code = check.postal_code("ship_to.postal_code", request.ship_to.postal_code)
+    service_key = check.optional_key("service_key", request.service_key)
+    check.done()
+    plain = tuple([(sku_key, units) for sku_key, units, _ in lines])
+    claim = Claim(channel_key, plain, FulfillmentKind.SHIP, postal_code, "", service_key)
+    mark = fingerprint(request, CommandKind.INGEST_ORDER)
+    return IngestOrder(request_id, mark, order_key, customer_key, lines, claim)
+
+
+def cancel_order(request: pb.CancelOrderRequest, rules: Rules) -> CancelOrder:
+    """Units that have not left."""
+    check = rules.check()
+    request_id = check.request_id(request.request_id)
+    order_id = check.id("order_id", request.order_id)
+    most = check.limits.lines_per_order_max
+    check.count("lines", len(request.lines), "lines_per_order_max", most, least=0)
+    lines = tuple([(line.line_index, line.units) for line in request.lines[:most]])
+    for position, (line_index, units) in enumerate(lines):
+        check.whole(f"lines[{position}].line_index", line_index, 0, "lines_per_order_max", most - 1)
+        check.units(f"lines[{position}].units", units)
+    check.distinct("lines", "line_index", [line_index for line_index, _ in lines])
+    reference = check.reference(request.reference)
+    check.done()
+    return CancelOrder(request_id, fingerprint(request, CommandKind.CANCEL_ORDER), order_id, lines, reference)
+
+
+def get_order(request: pb.GetOrderRequest, rules: Rules) -> GetOrder:
+    """By id, or by channel and key."""
+    check = rules.check()
+    order_id = check.optional_id("order_id", request.order_id)
+    channel_key = order_key = ""
+    if not order_id:
+        channel_key = check.key("channel_key", request.channel_key)
+        order_key = check.key("order_key", request.order_key)
+    seq = check.min_journal_seq(request.min_journal_seq)
+    check.done()
+    return GetOrder(seq, order_id, channel_key, order_key)
+
+
+def fill_order(message: pb.Order, order: Order, names: Names) -> None:
+    """An order as it stands."""
+    message.order_id = order.order_id
+    message.order_key = order.order_key
+    message.channel_key = names.channel_keys[order.channel_index]
+    message.kind = int(order.kind)  # type: ignore[assignment]
+    message.state = int(order.state)  # type: ignore[assignment]
+    message.customer_key = order.customer_key
+    if order.kind == FulfillmentKind.SHIP:
+        message.ship_to.postal_code = order.postal_code
+        if order.service_index >= 0:
+            message.service_key = names.service_keys[order.service_index]
+    elif order.pickup_node_index >= 0:
+        message.pickup_node_key = names.node_keys[order.pickup_node_index]
+    for position, line in enumerate(order.lines):
+        added = message.lines.add(
+            line_index=position,
+            sku_key=names.sku_keys[line.sku_index],
+            units=line.units,
+            allocated_units=line.allocated_units,
+            fulfilled_units=line.fulfilled_units,
+            cancelled_units=line.cancelled_units,
+            short_units=line.short_units,
+            returned_units=line.returned_units,
+        )
+        fill_money(added.unit_price, line.unit_price_micros, names)
+    message.fulfillment_order_ids.extend(order.fulfillment_order_ids)
+    fill_time(message.place_time, order.placed_ns)
+    message.ingested = order.ingested
+
+
+def _fill_placed(response: Any, reply: OrderReply, names: Names) -> None:
+    if reply.order is not None:
+        fill_order(response.order, reply.order, names)
+    if reply.cost is not None:
+        fill_cost(response.cost, reply.cost, names)
+    add_shortages(response.shortages, reply.shortages, names)
+    response.existing_order_id = reply.existing_order_id
+
+
+def _fill_order(response: Any, reply: OrderReply | OrderAnswer, names: Names) -> None:
+    if reply.order is not None:
+        fill_order(response.order, reply.order, names)
+
+
+GET_FULFILLMENT_OPTIONS = Entry(get_fulfillment_options, pb.GetFulfillmentOptionsResponse, _fill_options)
+PLACE_ORDER = Entry(place_order, pb.PlaceOrderResponse, _fill_placed)
+INGEST_ORDER = Entry(ingest_order, pb.IngestOrderResponse, _fill_placed)
+CANCEL_ORDER = Entry(cancel_order, pb.CancelOrderResponse, _fill_order)
+GET_ORDER = Entry(get_order, pb.GetOrderResponse, _fill_order)

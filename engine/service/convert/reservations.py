@@ -1,0 +1,155 @@
+"""ReservationService: claims on units."""
+
+import numpy as np
+
+from engine.model.commands import BatchReserve, Claim, ExtendReservation, ReleaseReservation, Reserve
+from engine.model.limits import SECOND_NS
+from engine.model.outcomes import CommandKind, FulfillmentKind, ReservationState
+from engine.model.queries import GetReservation
+from engine.model.replies import BatchReserveReply, ExtendReply, ReservationAnswer, ReserveReply
+from engine.pool.names import Names
+from engine.service.convert.entry import Entry
+from engine.service.convert.wording import add_legs, add_shortages, fill_cost, fill_time
+from engine.service.fields import Check, Rules, fingerprint
+from stockpool.v1 import reservations_pb2 as pb
+
+BATCH_COLUMNS = 5
+"""Outcome, reservation id, expires_ns, line index, available units; see ``BatchReserveReply``."""
+
+
+def reserve(request: pb.ReserveRequest, rules: Rules) -> Reserve:
+    """One claim."""
+    check = rules.check()
+    request_id = check.request_id(request.request_id)
+    claim = _claim(check, "reservation.", request.reservation)
+    check.done()
+    return Reserve(request_id, fingerprint(request, CommandKind.RESERVE), claim)
+
+
+def _claim(check: Check, path: str, message: pb.ReservationRequest) -> Claim:
+    limits = check.limits
+    channel_key = check.key(f"{path}channel_key", message.channel_key)
+    lines = check.lines(f"{path}lines", message.lines, "lines_per_order_max", limits.lines_per_order_max)
+    service_key = check.optional_key(f"{path}service_key", message.service_key)
+    ttl_ns = limits.reservation_ttl_default_ns
+    if message.HasField("ttl"):
+        ttl_ns = check.ttl_ns(f"{path}ttl", message.ttl)
+    kind, postal_code, pickup_node_key = FulfillmentKind.SHIP, "", ""
+    way = message.WhichOneof("fulfillment")
+    if way == "ship_to":
+        postal_code = check.postal_code(f"{path}ship_to.postal_code", message.ship_to.postal_code)
+    elif way == "pickup_node_key":
+        kind = FulfillmentKind.PICKUP
+        pickup_node_key = check.key(f"{path}pickup_node_key", message.pickup_node_key)
+    else:
+        check.wrong(f"{path}fulfillment", "is missing; give ship_to or pickup_node_key")
+    return Claim(channel_key, lines, kind, postal_code, pickup_node_key, service_key, message.allow_partial, ttl_ns)
+
+
+def _fill_reserve(response: pb.ReserveResponse, reply: ReserveReply, names: Names) -> None:
+    if reply.reservation_id:
+        reservation = response.reservation
+        reservation.reservation_id = reply.reservation_id
+        reservation.state = pb.RESERVATION_STATE_HELD
+        reservation.channel_key = names.channel_keys[reply.channel_index]
+        reservation.kind = int(reply.kind)  # type: ignore[assignment]
+        fill_time(reservation.create_time, reply.created_ns)
+        fill_time(reservation.expire_time, reply.expires_ns)
+        add_legs(reservation.legs, reply.legs, names)
+    if reply.cost is not None:
+        fill_cost(response.cost, reply.cost, names)
+    if reply.shortages:
+        add_shortages(response.shortages, reply.shortages, names)
+
+
+def batch_reserve(request: pb.BatchReserveRequest, rules: Rules) -> BatchReserve:
+    """Many claims."""
+    check = rules.check()
+    request_id = check.request_id(request.request_id)
+    check.count("reservations", len(request.reservations), "batch_items_max", check.limits.batch_items_max)
+    claims = tuple(
+        [_claim(check, f"reservations[{position}].", claim) for position, claim in enumerate(request.reservations)]
+    )
+    check.done()
+    mark = fingerprint(request, CommandKind.BATCH_RESERVE)
+    return BatchReserve(request_id, mark, claims, request.all_or_nothing)
+
+
+def _fill_batch(response: pb.BatchReserveResponse, reply: BatchReserveReply, names: Names) -> None:
+    del names
+    add = response.results.add
+    rows = np.frombuffer(reply.columns, dtype="<i8").reshape(-1, BATCH_COLUMNS).tolist()
+    for outcome, reservation_id, expires_ns, line_index, available_units in rows:
+        if reservation_id:
+            result = add(outcome=outcome, reservation_id=reservation_id)
+            time = result.expire_time
+            time.seconds, time.nanos = divmod(expires_ns, SECOND_NS)
+        else:
+            result = add(outcome=outcome)
+        if line_index > 0:
+            result.line_index = line_index
+        if available_units:
+            result.available_units = available_units
+    for item, key in reply.subjects:
+        response.results[item].subject = key
+
+
+def get_reservation(request: pb.GetReservationRequest, rules: Rules) -> GetReservation:
+    """One reservation."""
+    check = rules.check()
+    query = GetReservation(
+        check.min_journal_seq(request.min_journal_seq), check.id("reservation_id", request.reservation_id)
+    )
+    check.done()
+    return query
+
+
+def _fill_reservation(response: pb.GetReservationResponse, reply: ReservationAnswer, names: Names) -> None:
+    if not reply.reservation_id:
+        return
+    reservation = response.reservation
+    reservation.reservation_id = reply.reservation_id
+    reservation.state = int(reply.state)  # type: ignore[assignment]
+    reservation.channel_key = names.channel_keys[reply.channel_index]
+    reservation.kind = int(reply.kind)  # type: ignore[assignment]
+    fill_time(reservation.create_time, reply.created_ns)
+    fill_time(reservation.expire_time, reply.expires_ns)
+    if reply.state == ReservationState.HELD:
+        add_legs(reservation.legs, reply.legs, names)
+
+
+def extend_reservation(request: pb.ExtendReservationRequest, rules: Rules) -> ExtendReservation:
+    """A new end."""
+    check = rules.check()
+    request_id = check.request_id(request.request_id)
+    reservation_id = check.id("reservation_id", request.reservation_id)
+    ttl_ns = 0
+    if request.HasField("ttl"):
+        ttl_ns = check.ttl_ns("ttl", request.ttl)
+    else:
+        check.wrong("ttl", "is missing; say how long from now")
+    check.done()
+    mark = fingerprint(request, CommandKind.EXTEND_RESERVATION)
+    return ExtendReservation(request_id, mark, reservation_id, ttl_ns)
+
+
+def _fill_extend(response: pb.ExtendReservationResponse, reply: ExtendReply, names: Names) -> None:
+    del names
+    if reply.expires_ns:
+        fill_time(response.expire_time, reply.expires_ns)
+
+
+def release_reservation(request: pb.ReleaseReservationRequest, rules: Rules) -> ReleaseReservation:
+    """The end."""
+    check = rules.check()
+    request_id = check.request_id(request.request_id)
+    reservation_id = check.id("reservation_id", request.reservation_id)
+    check.done()
+    return ReleaseReservation(request_id, fingerprint(request, CommandKind.RELEASE_RESERVATION), reservation_id)
+
+
+RESERVE = Entry(reserve, pb.ReserveResponse, _fill_reserve)
+BATCH_RESERVE = Entry(batch_reserve, pb.BatchReserveResponse, _fill_batch)
+GET_RESERVATION = Entry(get_reservation, pb.GetReservationResponse, _fill_reservation)
+EXTEND_RESERVATION = Entry(extend_reservation, pb.ExtendReservationResponse, _fill_extend)
+RELEASE_RESERVATION = Entry(release_reservation, pb.ReleaseReservationResponse)

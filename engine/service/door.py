@@ -1,0 +1,97 @@
+"""What every call passes on its way in and out: is the server open, may the caller, is the request sound, what came of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from engine.journal import Journal
+from engine.model.limits import Limits
+from engine.model.queries import Query
+from engine.pool.names import Names
+from engine.service.auth import Auth
+from engine.service.convert.entry import Entry
+from engine.service.errors import DeadlinePassed, abort
+from engine.service.fields import Rules
+from engine.service.scope import require_subject
+from engine.writer import Answer, NotServing, Writer
+
+RequestT = TypeVar("RequestT", bound=Message)
+ResponseT = TypeVar("ResponseT", bound=Message)
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What is behind the door once the journal has been replayed."""
+
+    writer: Writer
+    names: Names
+    journal: Journal
+    rules: Rules
+
+
+class Door:
+    """Closed until ``open`` gives it an engine: calls are then told that the server is not serving."""
+
+    __slots__ = ("_engine", "auth", "limits")
+
+    def __init__(self, limits: Limits, auth: Auth | None) -> None:
+        self.limits = limits
+        self.auth = auth
+        self._engine: Engine | None = None
+
+    def open(self, writer: Writer, names: Names, journal: Journal) -> None:
+        """From now on calls are answered."""
+        self._engine = Engine(writer, names, journal, Rules(self.limits, names))
+
+    def close(self) -> None:
+        """From now on calls are told that the server is not serving; those under way go on."""
+        self._engine = None
+
+    async def enter(self, context: Context, request: Message) -> Engine:
+        """The engine, for a caller who may make this request.
+
+        Raises:
+            NotServing: the server is starting or draining.
+            Unauthenticated, PermissionDenied: the caller may not.
+        """
+        engine = self._engine
+        if engine is None:
+            raise NotServing
+        if self.auth is not None:
+            credential = self.auth.credential(context.invocation_metadata())
+            credential.require(request)
+            await require_subject(credential, request, engine.writer, engine.names)
+        return engine
+
+    async def answer(self, context: Context, request: RequestT, entry: Entry[RequestT, ResponseT]) -> ResponseT:
+        """One call from request to response."""
+        try:
+            engine = self._engine
+            if engine is None or self.auth is not None:
+                engine = await self.enter(context, request)
+            work = entry.work(request, engine.rules)
+            _require_time(context)
+            seq, reply = await engine.writer.submit(work)
+            return entry.answer(seq, reply, engine.names)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told by a status, and what is not foreseen is logged
+            await abort(context, error)
+
+    async def ask(
+        self, context: Context, request: RequestT, make: Callable[[RequestT, Rules], Query]
+    ) -> tuple[Engine, Answer]:
+        """The answer to a query, for calls that make their response in another way."""
+        engine = await self.enter(context, request)
+        return engine, await engine.writer.submit(make(request, engine.rules))
+
+
+def _require_time(context: Context) -> None:
+    """Drop the request of a caller who no longer waits.
+
+    A deadline that passes later cancels the future that is awaited, and the writer drops what is cancelled before it is decided.
+    """
+    if context.time_remaining() == 0:
+        raise DeadlinePassed

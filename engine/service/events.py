@@ -1,0 +1,67 @@
+"""The journal as a stream of events. Everything here reads what is durable, off the event loop, and holds up nobody."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+from engine.journal import Journal
+from engine.journal.codec import decode
+from engine.pool.names import Names
+from engine.service.convert.events import fill_event
+from engine.writer import Writer
+from stockpool.v1 import admin_pb2 as pb
+
+EVENTS_MAX = 500
+"""Events of one response, unless one decision alone makes it longer."""
+BYTES_MAX = 1 << 20
+"""About so many bytes of one response, unless one decision alone is longer."""
+RECORDS_A_READ = 256
+READ_BYTES_MAX = 4 * BYTES_MAX
+"""Reading ahead ends with the record that goes beyond this."""
+
+
+async def stream(
+    journal: Journal, writer: Writer, names: Names, request: pb.StreamEventsRequest
+) -> AsyncIterator[pb.StreamEventsResponse]:
+    """Events from a sequence on, several a response; with ``follow`` for ever, else up to the present."""
+    next_seq = max(request.from_seq, 1)
+    while True:
+        parts, read_to = await asyncio.to_thread(_read, journal, names, next_seq)
+        for part in parts:
+            yield part
+        if read_to >= next_seq:
+            next_seq = read_to + 1
+        elif request.follow:
+            await writer.wait_beyond(next_seq - 1)
+        else:
+            return
+
+
+def _read(journal: Journal, names: Names, from_seq: int) -> tuple[list[pb.StreamEventsResponse], int]:
+    """The next records as responses, and the last sequence in them (below ``from_seq`` when there are none)."""
+    parts = [pb.StreamEventsResponse()]
+    count, size, total, last_seq = 0, 0, 0, from_seq - 1
+    for record in journal.read(from_seq, limit=RECORDS_A_READ):
+        for decision in decode(record):
+            if decision.seq < from_seq:
+                continue
+            event = pb.Event()
+            fill_event(event, decision, names)
+            length = event.ByteSize()
+            if count and (count >= EVENTS_MAX or size + length > BYTES_MAX):
+                parts.append(pb.StreamEventsResponse())
+                total, count, size = total + size, 0, 0
+            parts[-1].events.append(event)
+            count, size, last_seq = count + 1, size + length, decision.seq
+        if total + size > READ_BYTES_MAX:
+            break
+    return parts if count else [], last_seq
+
+
+def requests_behind(journal: Journal, seqs: Iterable[int]) -> dict[int, tuple[str, str]]:
+    """(Request id, reference) of the decisions with these sequences."""
+    found: dict[int, tuple[str, str]] = {}
+    for seq in sorted(set(seqs)):
+        if seq not in found:
+            for record in journal.read(seq, limit=1):
+                found |= {decision.seq: (decision.request_id, decision.reference) for decision in decode(record)}
+    return found

@@ -1,0 +1,111 @@
+"""Every limit of the server, with its unit and its meaning: what GetLimits states."""
+
+from dataclasses import fields
+from typing import NamedTuple
+
+from engine.model.limits import Limits
+from engine.service import fields as border
+from engine.service.convert.fulfillment import TRACKING_CHARACTERS_MAX
+from engine.service.convert.imports import REFUSALS_TOLD_MAX
+from engine.service.convert.network import BAND_METRES_MAX, POLICIES_MAX, STEP_GRAMS_MAX, WEIGHT_GRAMS_MAX
+from engine.service.convert.orders import PICKUP_STORES_MAX
+from engine.service.convert.returns import RECEIVED_ITEMS_MAX
+
+MESSAGE_BYTES_MAX = 32 << 20
+"""Longest message taken or sent."""
+EVENT_STREAMS_MAX = 64
+"""Streams of events that are open at a time."""
+
+
+class Limit(NamedTuple):
+    """One limit. ``unit``: "units", "ns", "bytes", "count" or what the name says."""
+
+    name: str
+    value: int
+    unit: str
+    meaning: str
+
+
+_REFUSED = "; more is INVALID_ARGUMENT"
+_FULL = "; then OUTCOME_CAPACITY_EXHAUSTED"
+
+_MEANINGS = {
+    "nodes_max": f"Nodes in the store{_FULL}.",
+    "skus_max": f"SKUs in the store{_FULL}.",
+    "cells_max": f"Cells (one SKU at one node) in the store{_FULL}.",
+    "channels_max": f"Channels in the store{_FULL}.",
+    "regions_max": f"Regions of the zone chart{_REFUSED}.",
+    "zone_pairs_max": f"Exact pairs of the zone chart{_REFUSED}.",
+    "services_max": f"Carrier services with a rate card{_FULL}.",
+    "zones_max": f"Zones of a rate card and of the zone chart{_REFUSED}.",
+    "weight_steps_max": f"Weight steps of a rate card{_REFUSED}.",
+    "sources_max": f"Different feeds in the store{_FULL}.",
+    "open_reservations_max": f"Reservations held at a time{_FULL}.",
+    "reservation_legs_max": f"Legs of all held reservations together{_FULL}.",
+    "lines_per_order_max": f"Lines of a reservation, an order or a return{_REFUSED}.",
+    "batch_items_max": f"Items of a batch, entries of a Put{_REFUSED}.",
+    "stock_lines_max": f"Lines of a receipt or of a till sale{_REFUSED}.",
+    "import_rows_per_message_max": f"Rows of one message of ImportStock{_REFUSED}.",
+    "import_rows_per_stream_max": f"Rows of one stream of ImportStock{_REFUSED}; the messages before it stay applied.",
+    "import_all_or_nothing_rows_max": f"Rows of a stream of ImportStock with all_or_nothing{_REFUSED}.",
+    "page_size_max": f"Entries of one page{_REFUSED}.",
+    "units_max": f"Units in one field{_REFUSED}.",
+    "key_length_max": f"Characters of a key{_REFUSED}.",
+    "reference_length_max": f"Characters of a reference{_REFUSED}.",
+    "reservation_ttl_default_ns": "Time to live of a reservation that names none.",
+    "reservation_ttl_max_ns": f"Longest time to live that one request may ask for{_REFUSED}.",
+    "reservation_hold_max_ns": "Longest time from creation to end of a reservation; then OUTCOME_EXTENSION_LIMIT.",
+    "request_ids_remembered": "Newest request ids whose repetition gets the first answer; older ones are taken for new.",
+    "closed_orders_remembered": "Newest closed orders that can still be read; older ones are OUTCOME_UNKNOWN_ORDER.",
+    "movements_remembered": "Newest stock movements of the whole store that ListMovements finds.",
+    "inbox_max": "Requests that wait for a decision; more is RESOURCE_EXHAUSTED with a delay after which to repeat.",
+    "group_max": "Decisions that become durable in one step.",
+}
+
+_BORDER = (
+    Limit("message_bytes_max", MESSAGE_BYTES_MAX, "bytes", "Longest message; a longer one is RESOURCE_EXHAUSTED."),
+    Limit("event_streams_max", EVENT_STREAMS_MAX, "count", "StreamEvents open at a time; more is RESOURCE_EXHAUSTED."),
+    Limit(
+        "request_id_characters_max", border.REQUEST_ID_CHARACTERS_MAX, "count", f"Characters of a request id{_REFUSED}."
+    ),
+    Limit(
+        "import_request_id_characters_max",
+        border.IMPORT_ID_CHARACTERS_MAX,
+        "count",
+        f"Characters of the request id of ImportStock, whose messages are remembered as id/n{_REFUSED}.",
+    ),
+    Limit("import_refusals_told_max", REFUSALS_TOLD_MAX, "count", "Refused rows that ImportStock names one by one."),
+    Limit("name_characters_max", border.NAME_CHARACTERS_MAX, "count", f"Characters of a name or title{_REFUSED}."),
+    Limit(
+        "postal_code_characters_max",
+        border.POSTAL_CODE_CHARACTERS_MAX,
+        "count",
+        f"Characters of a postal code or region key{_REFUSED}.",
+    ),
+    Limit("tracking_characters_max", TRACKING_CHARACTERS_MAX, "count", f"Characters of a tracking number{_REFUSED}."),
+    Limit("money_micros_max", border.MONEY_MICROS_MAX, "micros", f"A price or a value{_REFUSED}."),
+    Limit("cost_micros_max", border.COST_MICROS_MAX, "micros", f"A cost or a rate that the router adds up{_REFUSED}."),
+    Limit("weight_grams_max", WEIGHT_GRAMS_MAX, "grams", f"Weight of one unit of a SKU{_REFUSED}."),
+    Limit("step_grams_max", STEP_GRAMS_MAX, "grams", f"Upper bound of a weight step{_REFUSED}."),
+    Limit("band_metres_max", BAND_METRES_MAX, "metres", f"Upper bound of a distance band{_REFUSED}."),
+    Limit("pickup_stores_max", PICKUP_STORES_MAX, "count", f"Pickup stores of one GetFulfillmentOptions{_REFUSED}."),
+    Limit("received_items_max", RECEIVED_ITEMS_MAX, "count", f"Items of one ReceiveReturn{_REFUSED}."),
+    Limit("policies_listed_max", POLICIES_MAX, "count", "Routing policies that ListRoutingPolicies returns."),
+    Limit("source_seq_max", border.SEQ_MAX, "count", "The number of a feed."),
+    Limit("fulfillment_states_max", 7, "count", f"States that ListFulfillmentOrders filters by{_REFUSED}."),
+)
+
+
+def _unit(name: str) -> str:
+    if name.endswith("_ns"):
+        return "ns"
+    return "units" if name == "units_max" else "count"
+
+
+def stated(limits: Limits) -> list[Limit]:
+    """All limits in force, by name."""
+    own = [
+        Limit(field.name, getattr(limits, field.name), _unit(field.name), _MEANINGS[field.name])
+        for field in fields(limits)
+    ]
+    return sorted([*own, *_BORDER])

@@ -1,0 +1,113 @@
+"""One frozen tree of settings, read once: from keywords, then from the environment (``STOCKPOOL_PORT``, ``STOCKPOOL_LIMITS__NODES_MAX``),
+then from the defaults here.
+"""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from engine.model.limits import Limits
+
+PREFIX = "STOCKPOOL_"
+NESTED = "__"
+JOURNAL_SCHEMES = ("sqlite", "postgresql", "memory")
+LINES_PER_ORDER_CEILING = 10
+"""The router works on the subsets of an order's lines."""
+CHANNELS_CEILING = 62
+"""A channel is one bit of an int64."""
+
+
+class SettingsError(ValueError):
+    """Settings that make no sense. The message names each variable, what is wrong with it and what it may be."""
+
+
+def _journal(url: str) -> str:
+    if url.partition(":")[0].partition("+")[0] not in JOURNAL_SCHEMES or "://" not in url:
+        raise ValueError("must be sqlite:///file.db, postgresql+psycopg://user@host/database or memory://")
+    return url
+
+
+def _file(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    return path
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Immutable."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter=NESTED, frozen=True, extra="forbid")
+
+    journal: Annotated[str, AfterValidator(_journal)] = "sqlite:///stockpool.db"
+    """Where decisions are kept: a url, see ``engine.journal.open_journal``."""
+    host: str = Field(default="localhost", min_length=1)
+    """Address to listen on; 0.0.0.0 or [::] for all."""
+    port: int = Field(default=50051, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    auth_file: Annotated[Path, AfterValidator(_file)] | None = None
+    """Credentials of callers, see ``engine.service.auth``; none: every call is open."""
+    tls_certificate: Annotated[Path, AfterValidator(_file)] | None = None
+    """PEM chain of the server; together with ``tls_key`` it turns on TLS."""
+    tls_key: Annotated[Path, AfterValidator(_file)] | None = None
+    """PEM private key of the server."""
+    linger_us_max: int = Field(default=2_000, ge=0, le=1_000_000)
+    """Longest wait for company before a group is made durable, in microseconds; a lone caller never waits."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
+    limits: Limits = Limits()
+    """Every limit of the store, see ``engine.model.limits``."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together: set both, or none")
+        _check_limits(self.limits)
+        return self
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """The settings; ``overrides`` go before the environment, ``None`` among them means not given.
+
+        Raises:
+            SettingsError: something makes no sense.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise SettingsError("\n".join(_explain(problem) for problem in error.errors())) from None
+
+    @property
+    def journal_kind(self) -> str:
+        """Where the journal is kept, in a word: sqlite, postgresql or memory."""
+        return self.journal.partition(":")[0].partition("+")[0]
+
+
+def _check_limits(limits: Limits) -> None:
+    """A limit of 0 would refuse everything; some have a ceiling in the engine's arrays."""
+    for field in fields(limits):
+        if getattr(limits, field.name) < 1:
+            raise ValueError(f"limits.{field.name} must be at least 1, got {getattr(limits, field.name)}")
+    ceilings = {"lines_per_order_max": LINES_PER_ORDER_CEILING, "channels_max": CHANNELS_CEILING}
+    for name, ceiling in ceilings.items():
+        if getattr(limits, name) > ceiling:
+            raise ValueError(f"limits.{name} must be at most {ceiling}, got {getattr(limits, name)}")
+    if limits.reservation_ttl_default_ns > limits.reservation_ttl_max_ns:
+        raise ValueError("limits.reservation_ttl_default_ns must not be above limits.reservation_ttl_max_ns")
+    if limits.reservation_ttl_max_ns > limits.reservation_hold_max_ns:
+        raise ValueError("limits.reservation_ttl_max_ns must not be above limits.reservation_hold_max_ns")
+
+
+def _explain(problem: Any) -> str:
+    """One problem as a sentence that names the variable."""
+    place = [str(part) for part in problem["loc"] if part not in ("function-after", "constrained-str")]
+    text = problem["msg"].removeprefix("Value error, ")
+    if not place:
+        return f"settings: {text}"
+    variable = PREFIX + NESTED.join(place).upper()
+    if problem["type"] == "extra_forbidden":
+        return f"{variable}: there is no such setting; the settings are {', '.join(sorted(Settings.model_fields))}"
+    return f"{variable} = {problem['input']!r}: {text[0].lower()}{text[1:]}"
