@@ -17,6 +17,12 @@ from engine.model.replies import Cost, Leg, Shortage
 from engine.pool.pool import Pool
 from engine.pool.reservations import Held
 
+# Looking a member up on an enum costs a microsecond in some Pythons; this road is taken for every claim.
+_OK = Outcome.OK
+_GRANTED = (Outcome.OK, Outcome.PARTIAL)
+_LOOKED_AT_STOCK = (Outcome.OK, Outcome.PARTIAL, Outcome.INSUFFICIENT_STOCK)
+_SHIP, _PICKUP = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
+
 
 class Question(NamedTuple):
     """A claim in indexes. ``refusal`` is set when it cannot even be asked; ``subject`` says of what."""
@@ -58,7 +64,7 @@ class Plan(NamedTuple):
     @property
     def granted(self) -> bool:
         """Whether any unit was granted."""
-        return self.outcome in (Outcome.OK, Outcome.PARTIAL)
+        return self.outcome in _GRANTED
 
 
 def _refused(outcome: Outcome, subject: str) -> Question:
@@ -79,7 +85,7 @@ def ask(pool: Pool, claim: Claim, now_ns: int, *, fact: bool = False) -> Questio
             return _refused(Outcome.UNKNOWN_SKU, sku_key)
         lines.append((sku, units))
     service = -1
-    if claim.kind == FulfillmentKind.PICKUP:
+    if claim.kind == _PICKUP:
         destination = names.nodes.find(claim.pickup_node_key)
         if destination < 0:
             return _refused(Outcome.UNKNOWN_NODE, claim.pickup_node_key)
@@ -134,6 +140,8 @@ class Planner:
             np.zeros((kernels.LEGS_PER_ITEM_MAX + 32 * items, c.PACKAGE_WIDTH), dtype=np.int64),
             np.zeros(items * c.LINES_MAX, dtype=np.int64),
         )
+        self.counts = (0, 0)
+        """Items of the last call that were granted anything, and their legs."""
 
     def ask_kernel(self, questions: Sequence[Question]) -> kernels.Asked:
         """Decide the questions in order; the answers stand in ``granted`` until the next call. Returns what was asked."""
@@ -171,7 +179,7 @@ class Planner:
             np.array(lines, dtype=np.int64).reshape(-1, c.LINE_WIDTH),
             np.array(excluded, dtype=np.int64),
         )
-        kernels.plan_claims(self._pool.stock.arrays, network.arrays, asked, self._scratch, self.granted)
+        self.counts = kernels.plan_claims(self._pool.stock.arrays, network.arrays, asked, self._scratch, self.granted)
         return asked
 
     def plan(self, question: Question) -> Plan:
@@ -184,11 +192,11 @@ class Planner:
         results, legs, packages, available = self.granted
         row = results[0].tolist()
         outcome = Outcome(row[c.RESULT_OUTCOME])
-        if outcome not in (Outcome.OK, Outcome.PARTIAL, Outcome.INSUFFICIENT_STOCK):
+        if outcome not in _LOOKED_AT_STOCK:
             return Plan(outcome, (), (), None, ())
         held = tuple(Held(line, slot, units) for line, slot, units, _ in legs[: row[c.RESULT_LEG_COUNT]].tolist())
         shortages: tuple[Shortage, ...] = ()
-        if outcome != Outcome.OK:
+        if outcome != _OK:
             there = available[: len(question.lines)].tolist()
             shortages = tuple(
                 Shortage(line, sku, units, there[line])
@@ -197,7 +205,7 @@ class Planner:
             )
         boxes: tuple[Package, ...] = ()
         cost = None
-        if question.kind == FulfillmentKind.SHIP and held:
+        if question.kind == _SHIP and held:
             boxes = tuple(Package(*box) for box in packages[: row[c.RESULT_PACKAGE_COUNT]].tolist())
             cost = Cost(
                 row[c.RESULT_COST],

@@ -17,10 +17,7 @@ from engine.pool.stock import CapacityExhausted
 
 def _hold_effects(pool: Pool, planner: Planner, asked: kernels.Asked) -> Integers:
     """OP_HOLD and OP_LEG rows of everything granted, row 0 left free. Raises CapacityExhausted."""
-    results = planner.granted[0][: len(asked[0])]
-    outcomes = results[:, c.RESULT_OUTCOME]
-    held = (outcomes == Outcome.OK) | (outcomes == Outcome.PARTIAL)
-    reservations, legs = int(held.sum()), int(results[:, c.RESULT_LEG_COUNT].sum())
+    reservations, legs = planner.counts
     pool.reservations.check_room(reservations, legs)
     effects = np.zeros((1 + reservations + legs, c.EFFECT_WIDTH), dtype=np.int64)
     kernels.write_holds(pool.state[3], pool.state[8], asked, planner.granted, effects)

@@ -262,16 +262,17 @@ def plan_claim(
     return np.int64(c.OUTCOME_INSUFFICIENT_STOCK)
 
 
-@kernel(types.void(STOCK, NETWORK, ASKED, SCRATCH, GRANTED))
-def plan_claims(stock: Stock, network: Network, asked: Asked, scratch: Scratch, granted: Granted) -> None:
+@kernel(types.UniTuple(types.int64, 2)(STOCK, NETWORK, ASKED, SCRATCH, GRANTED))
+def plan_claims(stock: Stock, network: Network, asked: Asked, scratch: Scratch, granted: Granted) -> tuple[int, int]:
     """Decide every item of ``asked`` in order, each after the grants of those before it; ``granted`` tells who got what.
 
     An item with ITEM_OUTCOME set keeps that outcome. Nothing but scratch, ``granted`` and the PENDING row changes, and the
-    PENDING row is zero again on return.
+    PENDING row is zero again on return. Returns how many items were granted anything, and their legs.
     """
     items, lines, excluded = asked
     results, legs, _, _ = granted
     cells = stock[0]
+    held = np.int64(0)
     first_leg = np.int64(0)
     first_package = np.int64(0)
     for i in range(items.shape[0]):
@@ -290,10 +291,12 @@ def plan_claims(stock: Stock, network: Network, asked: Asked, scratch: Scratch, 
         result[c.RESULT_OUTCOME] = plan_claim(stock, network, (item, lines), scratch, own)
         for leg in range(first_leg, first_leg + result[c.RESULT_LEG_COUNT]):
             cells[c.PENDING, legs[leg, c.LEG_SLOT]] += legs[leg, c.LEG_UNITS]
+        held += result[c.RESULT_LEG_COUNT] > 0
         first_leg += result[c.RESULT_LEG_COUNT]
         first_package += result[c.RESULT_PACKAGE_COUNT]
     for leg in range(first_leg):
         cells[c.PENDING, legs[leg, c.LEG_SLOT]] = 0
+    return held, first_leg
 
 
 @kernel(types.int64(MATRIX, VECTOR, ASKED, GRANTED, MATRIX))
