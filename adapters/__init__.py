@@ -1,0 +1,1 @@
+"""Systems outside: what an adapter is (``port``), and the first one, files."""

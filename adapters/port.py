@@ -37,8 +37,12 @@ from numpy.typing import NDArray
 
 KEY_LENGTH_MAX = 64
 """Characters of a key."""
-NUMBER_MAX = 10**12
-"""Largest number of units, micros or grams that is believed; anything above is a slip of the pen."""
+TEXT_LENGTH_MAX = 200
+"""Characters of a name or title."""
+UNITS_MAX = 1_000_000_000
+WEIGHT_GRAMS_MAX = 1_000_000
+MICROS_MAX = 10**12
+"""A million of the currency; anything above these is a slip of the pen, and the server would not take it."""
 
 
 class NotSupportedError(Exception):
