@@ -107,12 +107,15 @@ def currency(raw: Raw) -> str:
 
 def _integer(raw: Raw) -> int:
     if isinstance(raw, str) and _INTEGER.match(raw.strip()):
-        # A number of thousands of digits takes minutes to read.
+        # A number of thousands of digits takes long to read.
         return int(raw) if len(raw) <= 30 else 10**30
     if isinstance(raw, int) and not isinstance(raw, bool):
         return raw
-    if isinstance(raw, float | Decimal) and math.isfinite(raw) and raw == math.floor(raw):
-        return int(raw)
+    if isinstance(raw, float | Decimal):
+        number = Decimal(raw)
+        if number.is_finite() and number == number.to_integral_value():
+            # As above: what is beyond belief anyway is not worth its digits.
+            return int(number) if abs(number) < 10**30 else int(math.copysign(1, number)) * 10**30
     raise FieldError(f"is not a whole number: {shown(raw)}")
 
 
