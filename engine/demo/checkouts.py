@@ -44,7 +44,7 @@ class Checkouts:
         )
         response = await self._ask("RecordSale", self._client.record_sale, request)
         if response.result.outcome != OK:
-            figures.refused_orders += 1
+            self._refuse(order, figures)
             return
         figures.granted_units += _units(order)
         for cell in response.shortages:
@@ -67,7 +67,7 @@ class Checkouts:
         )
         options = await self._ask("GetFulfillmentOptions", self._client.get_fulfillment_options, page)
         if not any(one.available and one.service_key == order.service_key for one in options.ship_options):
-            self._refused(order)
+            self._turn_away(order)
             return
         claim = reservations.ReservationRequest(
             channel_key=order.channel_key,
@@ -92,19 +92,20 @@ class Checkouts:
         )
         response = await self._ask("IngestOrder", self._client.ingest_order, request)
         if response.result.outcome not in {OK, PARTIAL}:
-            figures.refused_orders += 1
+            self._refuse(order, figures)
             return
         short_units = sum(line.short_units for line in response.order.lines)
         granted_units = _units(order) - short_units
         figures.granted_units += granted_units
-        figures.refused_orders += not granted_units and not order.part
+        if not granted_units:
+            self._refuse(order, figures)
         self._hand_on(order, figures, response.order, short_units)
 
     async def _reserve_and_place(self, order: Order, claim: reservations.ReservationRequest) -> None:
         request = reservations.ReserveRequest(request_id=self._stage.caller.next_id(), reservation=claim)
         held = await self._ask("Reserve", self._client.reserve, request)
         if held.result.outcome != OK:
-            self._refused(order)
+            self._turn_away(order)
             return
         if order.abandons:
             self._abandon(order, held.reservation.reservation_id)
@@ -121,7 +122,7 @@ class Checkouts:
         )
         placed = await self._ask("PlaceOrder", self._client.place_order, place)
         if placed.result.outcome != OK:
-            figures.refused_orders += not order.part
+            self._refuse(order, figures)
             return
         figures.granted_units += _units(order)
         self._hand_on(order, figures, placed.order, 0)
@@ -158,9 +159,14 @@ class Checkouts:
         figures.value_micros += sum(line.units * line.unit_price_micros for line in order.lines)
         return figures
 
-    def _refused(self, order: Order) -> None:
+    def _turn_away(self, order: Order) -> None:
+        """There is not enough for a shopper, who leaves."""
         if not order.abandons:
-            self._demand(order).refused_orders += not order.part
+            self._refuse(order, self._demand(order))
+
+    def _refuse(self, order: Order, figures: Figures) -> None:
+        if not order.part:
+            self._stage.tally.refuse(figures)
 
 
 def _items(order: Order) -> list[types.LineItem]:

@@ -103,10 +103,14 @@ _COUNTS = tuple(one.name for one in fields(Figures) if one.name != "zones")
 
 
 class Tally:
-    """Figures by channel and hour; ``till_channels`` are those whose sales happen over the counter."""
+    """Figures by channel and hour; ``till_channels`` are those whose sales happen over the counter.
+
+    ``refused_orders`` counts all of them, for a look while the run goes on.
+    """
 
     def __init__(self) -> None:
         self.till_channels: set[str] = set()
+        self.refused_orders = 0
         self._figures: dict[tuple[str, int], Figures] = {}
 
     def at(self, channel_key: str, at_ns: int) -> Figures:
@@ -116,6 +120,11 @@ class Tally:
         if figures is None:
             figures = self._figures[key] = Figures()
         return figures
+
+    def refuse(self, figures: Figures) -> None:
+        """One order got nothing."""
+        figures.refused_orders += 1
+        self.refused_orders += 1
 
     @property
     def channels(self) -> list[str]:

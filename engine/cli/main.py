@@ -1,0 +1,39 @@
+"""The command ``stockpool`` and its commands."""
+
+from typing import Annotated
+
+import typer
+
+from engine.cli import demo, serve, warm
+
+app = typer.Typer(
+    name="stockpool",
+    help="One real-time stock pool over stores, warehouses and marketplaces; it decides where each order comes from and never sells a unit twice.",
+    epilog="Start with `stockpool demo`. For a server of your own: `stockpool serve`, then `stockpool import FOLDER`.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("stockpool"))
+        raise typer.Exit
+
+
+@app.callback()
+def stockpool(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """One real-time stock pool over stores, warehouses and marketplaces, served over gRPC."""
+
+
+app.command("demo")(demo.demo)
+app.command("serve")(serve.serve)
+app.command("warm")(warm.warm)

@@ -1,0 +1,121 @@
+"""``stockpool serve``: the server."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli.output import MISUSED, CommandFailed, reported
+
+if TYPE_CHECKING:
+    from engine.app import Ready
+    from engine.settings import Settings
+
+
+def serve(
+    journal: Annotated[
+        str | None,
+        typer.Option(
+            help="Where decisions are kept: sqlite:///FILE, postgresql+psycopg://USER@HOST/DATABASE or memory://."
+        ),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; 0.0.0.0 for all. [default: localhost]")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. [default: 50051]")] = None,
+    auth_file: Annotated[
+        Path | None, typer.Option(help="Credentials of callers; without it every call is open.")
+    ] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM chain; with --tls-key it turns on TLS.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM private key.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON when calls are answered.")] = False,
+    stop_on_eof: Annotated[bool, typer.Option("--stop-on-eof", hidden=True)] = False,
+) -> None:
+    """Serve one stock pool over gRPC, until SIGTERM or Ctrl-C.
+
+    The journal is made when there is none; else it is replayed and the server goes on where it ended. Every setting can also be given as
+    an environment variable (STOCKPOOL_JOURNAL, STOCKPOOL_PORT, STOCKPOOL_LOG_LEVEL, STOCKPOOL_LIMITS__CELLS_MAX).
+    """
+    with reported(as_json=as_json):
+        settings = _load(
+            journal=journal, host=host, port=port, auth_file=auth_file, tls_certificate=tls_certificate, tls_key=tls_key
+        )
+        _begin_log(settings)
+        _serve(settings, as_json=as_json, stop_on_eof=stop_on_eof)
+
+
+def _load(**given: Any) -> "Settings":
+    from engine.settings import Settings, SettingsError
+
+    try:
+        return Settings.load(**given)
+    except SettingsError as error:
+        raise CommandFailed("the settings make no sense", str(error), "stockpool serve --help", code=MISUSED) from None
+
+
+def _begin_log(settings: "Settings") -> None:
+    import logging
+
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%Y-%m-%d %H:%M:%S"
+    )
+
+
+def _serve(settings: "Settings", *, as_json: bool, stop_on_eof: bool) -> None:
+    from engine.cli.warm import warm_kernels
+    from engine.journal import JournalDamaged, JournalError
+
+    _say_if_cold()
+    warm_kernels()
+    from engine import app
+
+    def on_ready(ready: "app.Ready") -> None:
+        _announce(ready, as_json=as_json)
+
+    try:
+        app.run(settings, on_ready=on_ready, stop_on_eof=stop_on_eof)
+    except app.JournalLost as error:
+        raise CommandFailed(
+            "the server ended: its journal could not be written", str(error), "stockpool serve"
+        ) from None
+    except JournalDamaged as error:
+        hint = f"stockpool audit --journal {settings.journal}"
+        raise CommandFailed("the journal cannot be replayed", str(error), hint) from None
+    except JournalError as error:
+        raise CommandFailed(
+            "the journal cannot be used", str(error), "stockpool serve --journal sqlite:///other.db"
+        ) from None
+    except RuntimeError as error:
+        if "bind" not in str(error):
+            raise
+        where = f"{settings.host}:{settings.port}"
+        hint = "stockpool serve --port 0 (takes a free port), or end what listens there"
+        raise CommandFailed(f"cannot listen on {where}", str(error), hint) from None
+
+
+def _say_if_cold() -> None:
+    import logging
+
+    from engine.kernels.compiled import cache_folder
+
+    if not cache_folder().exists():
+        logging.getLogger("stockpool").info("compiling kernels, once for this version: up to half a minute")
+
+
+def _announce(ready: "Ready", *, as_json: bool) -> None:
+    from dataclasses import asdict
+    from importlib.metadata import version
+
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(asdict(ready)))
+        return
+    typer.echo(
+        f"stockpool {version('stockpool')}\n"
+        f"  gRPC     {ready.target}  (reflection and health are on)\n"
+        f"  journal  {ready.journal_url}  (seq {ready.journal_seq:,}, replayed in {ready.replay_s:.1f} s)\n"
+        f"  pool     {ready.node_count:,} nodes, {ready.sku_count:,} SKUs\n"
+        f"  try      stockpool status --server {ready.target}\n"
+        "Ctrl-C drains and stops."
+    )
