@@ -1,8 +1,8 @@
 """The single-order router: which nodes send which lines of one order in which packages, at the lowest cost.
 
-Cost of a package: carrier (``zones.carrier_cost``) + the node's package cost + its unit cost x units; every package beyond the
-first adds the split penalty. A line is served whole by one node when some candidate has the units free. A node may send
-several packages where the rate card makes that cheaper.
+Cost of a package: carrier (``zones.carrier_cost``) + the node's package cost + its unit cost x units; every package
+beyond the first adds the split penalty. A line is served whole by one node when some candidate has the units free. A
+node may send several packages where the rate card makes that cheaper.
 
 Over all such plans ``route`` finds the one that is smallest by, in this order:
 
@@ -11,8 +11,9 @@ Over all such plans ``route`` finds the one that is smallest by, in this order:
 3. nodes by line, compared from the first line on (lower index first),
 4. packages in the order of their lowest lines, the greater set of lines (as a bit mask) first.
 
-So one plan is the answer and every replay finds it. A line that no candidate can serve whole is, if the question allows,
-split by units (``splitting``): PLAN_EXACT is then 0 and rules 1-4 no longer hold, though the answer stays deterministic.
+So one plan is the answer and every replay finds it. A line that no candidate can serve whole is, if the question
+allows, split by units (``splitting``): PLAN_EXACT is then 0 and rules 1-4 no longer hold, though the answer stays
+deterministic.
 
 How: a scan of each SKU's cells finds the best single packages and marks the nodes that can serve several lines; those
 enumerate the subsets of their lines; a partition over subsets (``subsets``) puts the packages together.
@@ -33,10 +34,15 @@ from engine.kernels.columns import (
     LINE_SKU,
     LINE_UNITS,
     LINES_MAX,
+    NODE_CHANNELS,
+    NODE_FLAGS,
     NODE_PACKAGE_COST,
     NODE_UNIT_COST,
+    ORDER_CHANNEL,
     ORDER_EXCLUDED,
     ORDER_EXCLUDED_COUNT,
+    ORDER_NEEDS,
+    ORDER_REGION,
     ORDER_SERVICE,
     ORDER_SPLIT_PENALTY,
     ORDER_UNIT_SPLIT,
@@ -57,7 +63,7 @@ from engine.kernels.columns import (
 )
 from engine.kernels.compiled import inner, kernel
 from engine.kernels.splitting import serve_split
-from engine.kernels.subsets import admit, combine, count_steps, offer, partition, weigh
+from engine.kernels.subsets import combine, count_steps, offer, partition, price_zone, weigh
 from engine.kernels.workspace import (
     ANSWER,
     COST,
@@ -71,16 +77,20 @@ from engine.kernels.workspace import (
     MULTI,
     MULTI_COUNT,
     NEVER,
+    NODE_MASK,
     PACKAGE_BY_LINE,
+    PRICE_MASK,
     QUESTION,
     SCALARS,
     SEEN,
     SENDER,
     STEP_COUNT,
+    STOCKED,
     TAKER,
     UNITS,
     WHOLE,
     WORK,
+    ZONE_MARK,
     ZONES_MAX,
     Answer,
     Question,
@@ -100,6 +110,7 @@ from engine.kernels.zones import (
     ats_for,
     carrier_cost,
     locate,
+    serves,
 )
 
 __all__ = ["ats", "ats_for", "carrier_cost", "route", "routing_answer", "routing_work"]
@@ -113,8 +124,8 @@ def begin(network: Network, question: Question, work: Work) -> None:
     seen, subsets, small = work[0][SEEN], work[1], work[3]
     epoch = small[SCALARS, EPOCH] + 1
     small[SCALARS, EPOCH] = epoch
-    small[SCALARS, MULTI_COUNT] = 0
     small[SCALARS, WHOLE] = 0
+    small[ZONE_MARK, 0] = epoch << 1
     small[SCALARS, STEP_COUNT] = count_steps(breaks, order[ORDER_SERVICE])
     count = 0
     for line in range(lines.shape[0]):
@@ -132,46 +143,106 @@ def begin(network: Network, question: Question, work: Work) -> None:
 
 
 @inner
-def scan(stock: Stock, network: Network, question: Question, work: Work, line: int) -> None:
-    """Candidates for the whole of ``line``: the cheapest as a package of its own, and those that serve another line too."""
+def entries(stock: Stock, question: Question) -> int:
+    """Cells that the scans will read."""
+    skus, lines = stock[1], question[1]
+    total = 0
+    for line in range(lines.shape[0]):
+        total += skus[INDEX_COUNT, lines[line, LINE_SKU]]
+    return total
+
+
+@inner
+def admit_all(network: Network, order: Integers, work: Work) -> None:
+    """Look at every node that this call has not met yet: is it a candidate, and in which zone? Prices zones on the
+    way.
+    """
+    _, _, rates, breaks = network
+    flags, channels, zones = network[0][NODE_FLAGS], network[0][NODE_CHANNELS], network[1][order[ORDER_REGION]]
+    needs, channel, service = order[ORDER_NEEDS], order[ORDER_CHANNEL], order[ORDER_SERVICE]
+    seen, zone_mark = work[0][SEEN], work[3][ZONE_MARK]
+    epoch = work[3][SCALARS, EPOCH]
+    for node in range(flags.shape[0]):
+        if seen[node] >> EPOCH_SHIFT == epoch:
+            continue
+        zone = np.int64(zones[node]) if serves(flags[node], channels[node], needs, channel) else np.int64(0)
+        if zone_mark[zone] >> 1 != epoch:
+            price_zone(rates, breaks, work, service, zone)
+        seen[node] = epoch << EPOCH_SHIFT | (zone * (zone_mark[zone] & 1)) << LINES_MAX
+
+
+@inner
+def admit_listed(network: Network, order: Integers, work: Work, count: int) -> None:
+    """The same for the first ``count`` nodes of STOCKED only: better when few nodes hold the order's SKUs."""
+    _, _, rates, breaks = network
+    flags, channels, zones = network[0][NODE_FLAGS], network[0][NODE_CHANNELS], network[1][order[ORDER_REGION]]
+    needs, channel, service = order[ORDER_NEEDS], order[ORDER_CHANNEL], order[ORDER_SERVICE]
+    nodes, seen, zone_mark = work[0][STOCKED], work[0][SEEN], work[3][ZONE_MARK]
+    epoch = work[3][SCALARS, EPOCH]
+    for position in range(count):
+        node = nodes[position] & NODE_MASK
+        if seen[node] >> EPOCH_SHIFT == epoch:
+            continue
+        zone = np.int64(zones[node]) if serves(flags[node], channels[node], needs, channel) else np.int64(0)
+        if zone_mark[zone] >> 1 != epoch:
+            price_zone(rates, breaks, work, service, zone)
+        seen[node] = epoch << EPOCH_SHIFT | (zone * (zone_mark[zone] & 1)) << LINES_MAX
+
+
+@inner
+def stocked(stock: Stock, sku: int, units: int, nodes: Integers) -> int:
+    """List in ``nodes`` those with ``units`` of ``sku`` free; how many there are. Without a branch: who has stock is
+    chance.
+    """
     cells, skus, index = stock
+    atf, pending = cells[ATF], cells[PENDING]
+    start = skus[INDEX_START, sku]
+    count = np.int64(0)
+    for position in range(start, start + skus[INDEX_COUNT, sku]):
+        slot = index[position] & SLOT_MASK
+        nodes[count & NODE_MASK] = (index[position] >> SLOT_BITS) & NODE_MASK
+        count += np.int64(atf[slot] - pending[slot] >= units)
+    return count
+
+
+@inner
+def scan(stock: Stock, network: Network, question: Question, work: Work) -> None:
+    """Candidates for each whole line: the cheapest as a package of its own, and those that serve another line too."""
     order, lines = question
     package_cost, unit_cost = network[0][NODE_PACKAGE_COST], network[0][NODE_UNIT_COST]
-    seen, multi = work[0][SEEN], work[0][MULTI]
-    subsets, carriage, small = work[1], work[2], work[3]
-    atf, pending = cells[ATF], cells[PENDING]
-    epoch, multi_count = small[SCALARS, EPOCH], small[SCALARS, MULTI_COUNT]
-    bit = np.int64(1) << line
-    units = subsets[UNITS, bit]
-    best, sender = np.int64(NEVER), np.int64(-1)
-    sku = lines[small[LINE_OF, line], LINE_SKU]
-    start = skus[INDEX_START, sku]
-    for position in range(start, start + skus[INDEX_COUNT, sku]):
-        entry = index[position]
-        slot = entry & SLOT_MASK
-        if atf[slot] - pending[slot] < units:
-            continue
-        node = entry >> SLOT_BITS
-        word = seen[node]
-        if word >> EPOCH_SHIFT != epoch:
-            word = admit(network, order, work, node)
-        zone = (word >> LINES_MAX) & (ZONES_MAX - 1)
-        if zone == 0:
-            continue
-        earlier = word & LINES_MASK
-        if earlier != 0 and earlier & (earlier - 1) == 0:
-            multi[multi_count] = node
-            multi_count += 1
-        seen[node] = word | bit
-        cost = carriage[zone, bit] + package_cost[node] + unit_cost[node] * units
-        if cost < best:
-            best = cost
-            sender = node
-    subsets[COST, bit] = best
-    subsets[SENDER, bit] = sender
+    nodes, seen, multi = work[0][STOCKED], work[0][SEEN], work[0][MULTI]
+    subsets, carriage, small = work[1], work[2][0], work[3]
+    count = small[SCALARS, LINE_COUNT]
+    multi_count = np.int64(0)
+    all_admitted = entries(stock, question) >= network[0].shape[1]
+    if all_admitted:
+        admit_all(network, order, work)
+    for line in range(count):
+        bit = np.int64(1) << line
+        units = subsets[UNITS, bit]
+        best, sender = np.int64(NEVER), np.int64(-1)
+        found = stocked(stock, lines[small[LINE_OF, line], LINE_SKU], units, nodes)
+        if not all_admitted:
+            admit_listed(network, order, work, found)
+        for position in range(found):
+            node = nodes[position] & NODE_MASK
+            word = seen[node]
+            zone = (word >> LINES_MAX) & (ZONES_MAX - 1)
+            if zone == 0:
+                continue
+            earlier = word & LINES_MASK
+            multi[multi_count & NODE_MASK] = node
+            multi_count += np.int64((earlier != 0) & (earlier & (earlier - 1) == 0))
+            seen[node] = word | bit
+            cost = carriage[(zone << count | bit) & PRICE_MASK] + package_cost[node] + unit_cost[node] * units
+            if cost < best:
+                best = cost
+                sender = node
+        subsets[COST, bit] = best
+        subsets[SENDER, bit] = sender
+        if best < NEVER:
+            small[SCALARS, WHOLE] |= bit
     small[SCALARS, MULTI_COUNT] = multi_count
-    if best < NEVER:
-        small[SCALARS, WHOLE] |= bit
 
 
 @inner
@@ -180,7 +251,7 @@ def write_packages(network: Network, question: Question, work: Work, answer: Ans
     nodes = network[0]
     penalty = question[0][ORDER_SPLIT_PENALTY]
     plan, _, packages = answer
-    seen, subsets, carriage, small = work[0][SEEN], work[1], work[2], work[3]
+    seen, subsets, carriage, small = work[0][SEEN], work[1], work[2][0], work[3]
     left = small[SCALARS, WHOLE]
     count = 0
     cost = np.int64(0)
@@ -193,10 +264,10 @@ def write_packages(network: Network, question: Question, work: Work, answer: Ans
         packages[count, PACKAGE_NODE] = node
         packages[count, PACKAGE_ZONE] = zone
         packages[count, PACKAGE_GRAMS] = subsets[GRAMS, package]
-        packages[count, PACKAGE_CARRIER] = carriage[zone, package]
+        packages[count, PACKAGE_CARRIER] = carriage[zone << small[SCALARS, LINE_COUNT] | package]
         handling = nodes[NODE_PACKAGE_COST, node] + nodes[NODE_UNIT_COST, node] * subsets[UNITS, package]
         packages[count, PACKAGE_HANDLING] = handling
-        cost += carriage[zone, package] + handling
+        cost += carriage[zone << small[SCALARS, LINE_COUNT] | package] + handling
         for line in range(small[SCALARS, LINE_COUNT]):
             if package >> line & 1:
                 small[PACKAGE_BY_LINE, line] = count
@@ -240,28 +311,31 @@ def refuse(plan: Integers) -> int:
 
 @kernel(types.int64(STOCK, NETWORK, QUESTION, WORK, ANSWER))
 def route(stock: Stock, network: Network, question: Question, work: Work, answer: Answer) -> int:
-    """Decide one order; every line is served in full or the order is STATUS_INFEASIBLE. Nothing but scratch and answer changes.
+    """Decide one order; every line is served in full or the order is STATUS_INFEASIBLE. Nothing but scratch and answer
+    changes.
 
-    ``question`` = (order int64[ORDER_WIDTH], lines int64[lines <= LINES_MAX, LINE_WIDTH]), each SKU in one line at most; lines of
-    no units are left out. ``work`` = ``routing_work(nodes_max)``, one per thread. ``answer`` = ``routing_answer(legs_max)``: plan,
-    legs ordered by line and node, packages. A plan that does not fit into ``answer`` is STATUS_INFEASIBLE.
+    ``question`` = (order int64[ORDER_WIDTH], lines int64[lines <= LINES_MAX, LINE_WIDTH]), each SKU in one line at
+    most; lines of no units are left out. ``work`` = ``routing_work(nodes_max)``, one per thread. ``answer`` =
+    ``routing_answer(legs_max)``: plan, legs ordered by line and node, packages. A plan that does not fit into
+    ``answer`` is STATUS_INFEASIBLE.
 
-    Candidates carry every flag of ORDER_NEEDS, serve the channel, have a zone (not 0) in which the service is offered, and are
-    not excluded by name. Returns PLAN_STATUS. Raises ValueError when the scratch is too small for lines or nodes.
+    Candidates carry every flag of ORDER_NEEDS, serve the channel, have a zone (not 0) in which the service is offered,
+    and are not excluded by name. Returns PLAN_STATUS. Raises ValueError when the scratch is too small for lines or
+    nodes.
     """
     order, lines = question
     if lines.shape[0] > LINES_MAX:
         raise ValueError("more lines than the router takes: merge or divide the order")
-    if network[0].shape[1] > work[0].shape[1]:
+    if network[0].shape[1] >= work[0].shape[1]:
         raise ValueError("routing_work was made for fewer nodes than the network has")
     begin(network, question, work)
     counters = work[3][SCALARS]
-    for line in range(counters[LINE_COUNT]):
-        scan(stock, network, question, work, line)
+    scan(stock, network, question, work)
     everything = (np.int64(1) << counters[LINE_COUNT]) - 1
     if counters[WHOLE] != everything:
         if order[ORDER_UNIT_SPLIT] == 0:
             return refuse(answer[0])
+        admit_all(network, order, work)
         combine(network[0], work)
         if serve_split(stock, network, question, work, answer):
             return np.int64(STATUS_ROUTED)

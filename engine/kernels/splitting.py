@@ -1,11 +1,12 @@
 """Orders with a line that no node can serve whole: that line is split by units over several nodes.
 
-A heuristic, and the plan says so (PLAN_EXACT = 0). It never fails while the candidates' free units cover the line. Here a node
-sends one package for all it gives, and the lines that can be served whole still are.
+A heuristic, and the plan says so (PLAN_EXACT = 0). It never fails while the candidates' free units cover the line.
+Here a node sends one package for all it gives, and the lines that can be served whole still are.
 
-Two starts (the lines to be split first; the whole lines first), each improved by taking one line at a time out of the plan and
-putting it back at its best against all the others. A line goes back by a few greedy trials, cheapest package per unit first, each
-of which at every step also looks for the one node that would finish the line. The cheapest plan met is the answer.
+Two starts (the lines to be split first; the whole lines first), each improved by taking one line at a time out of the
+plan and putting it back at its best against all the others. A line goes back by a few greedy trials, cheapest package
+per unit first, each of which at every step also looks for the one node that would finish the line. The cheapest plan
+met is the answer.
 """
 
 from typing import Final
@@ -19,24 +20,27 @@ from engine.kernels.columns import (
     LINE_GRAMS,
     LINE_SKU,
     LINES_MAX,
+    NODE_PACKAGE_COST,
+    NODE_UNIT_COST,
+    ORDER_SERVICE,
     ORDER_SPLIT_PENALTY,
     PENDING,
 )
 from engine.kernels.compiled import inner
 from engine.kernels.loads import added_cost, fits, lift, load, load_whole, loaded_cost, write_loads
-from engine.kernels.subsets import admit, offer, partition
+from engine.kernels.subsets import offer, partition
 from engine.kernels.workspace import (
     COUNT_BITS,
-    EPOCH,
-    EPOCH_SHIFT,
     GRAMS,
     LINE_COUNT,
     LINE_OF,
     LINES_MASK,
     LOAD_EPOCH,
+    LOAD_MARK,
     LOAD_UNITS,
     MARK,
     NEVER,
+    NODE_MASK,
     OFFER,
     OPEN,
     OPEN_COUNT,
@@ -46,12 +50,17 @@ from engine.kernels.workspace import (
     SCALARS,
     SEED,
     SEEN,
+    STEP_BITS,
+    STEP_COUNT,
+    STEP_OF,
+    STEP_OF_MAX,
     TAKER,
     TRIAL_NODE,
     TRIAL_UNITS,
     UNITS,
     USED,
     WHOLE,
+    ZONE_BITS,
     ZONES_MAX,
     Answer,
     Question,
@@ -59,8 +68,8 @@ from engine.kernels.workspace import (
 )
 from engine.kernels.zones import SLOT_BITS, SLOT_MASK, Integers, Network, Stock
 
-ROUNDS_MAX: Final = 4
-SEEDS_MAX: Final = 4
+ROUNDS_MAX: Final = 3
+SEEDS_MAX: Final = 3
 TRIAL_PICKS_MAX: Final = 16
 """Longer splits are made by size alone."""
 ABSORBERS_MAX: Final = 16
@@ -68,49 +77,84 @@ ABSORBERS_MAX: Final = 16
 
 
 @inner
-def candidate(network: Network, order: Integers, work: Work, node: int) -> bool:
-    """Whether ``node`` may serve the question; scans for whole lines have met most nodes already."""
-    word = work[0][SEEN, node]
-    if word >> EPOCH_SHIFT != work[3][SCALARS, EPOCH]:
-        word = admit(network, order, work, node)
-    return (word >> LINES_MAX) & (ZONES_MAX - 1) != 0
+def climb(breaks: Integers, service: int, work: Work, goods: tuple[int, int]) -> None:
+    """Fill STEP_OF for ``goods`` (units of the line, grams of one), as far as it reaches."""
+    steps, count = work[3][STEP_OF], work[3][SCALARS, STEP_COUNT]
+    if count == 0:
+        return
+    units_max, grams = goods
+    heaviest = breaks[service, count - 1]
+    step, parcels, rest = np.int64(0), np.int64(0), np.int64(0)
+    for units in range(1, min(units_max, STEP_OF_MAX) + 1):
+        rest += grams
+        if rest > heaviest:
+            parcels += rest // heaviest
+            rest %= heaviest
+            step = np.int64(0)
+        while rest > breaks[service, step]:
+            step += 1
+        steps[units] = parcels << STEP_BITS | (step + 1 if rest > 0 or parcels == 0 else 0)
+
+
+@inner
+def card_price(code: int, last: int, step_rate: int) -> int:
+    """Carrier's price from a STEP_OF code, the rate of the heaviest step and that of the code's own; -1 where one is
+    missing.
+    """
+    if code >> STEP_BITS > 0 and last < 0:
+        return np.int64(-1)
+    if code & ((1 << STEP_BITS) - 1) == 0:
+        return (code >> STEP_BITS) * last
+    return (code >> STEP_BITS) * last + step_rate if step_rate >= 0 else np.int64(-1)
 
 
 @inner
 def survey(
     stock: Stock, network: Network, question: Question, work: Work, wanted: tuple[int, int]
 ) -> tuple[int, int, int, int, int]:
-    """Next step for ``wanted`` (line, units left): the node cheapest per unit with its units and added cost (-1: none), and the
-    cheapest node that gives all of it with its added cost (-1: none). Nodes marked USED are passed over.
+    """Next step for ``wanted`` (line, units left): the node cheapest per unit with its units and added cost (-1:
+    none), and the cheapest node that gives all of it with its added cost (-1: none). Nodes marked USED are passed
+    over.
     """
     cells, skus, index = stock
+    nodes, _, rates, _ = network
     order, lines = question
-    per_node, small = work[0], work[3]
+    per_node, small, steps = work[0], work[3], work[3][STEP_OF]
     line, left = wanted
     sku, grams = lines[small[LINE_OF, line], LINE_SKU], lines[small[LINE_OF, line], LINE_GRAMS]
+    service, penalty, mark = order[ORDER_SERVICE], order[ORDER_SPLIT_PENALTY], small[SCALARS, MARK]
     pick, pick_units, pick_cost = np.int64(-1), np.int64(0), np.int64(0)
     finisher, finisher_cost = np.int64(-1), np.int64(NEVER)
-    score = np.inf
+    score, last_step = np.inf, max(small[SCALARS, STEP_COUNT], 1) - 1
     start = skus[INDEX_START, sku]
     for position in range(start, start + skus[INDEX_COUNT, sku]):
-        slot, node = index[position] & SLOT_MASK, index[position] >> SLOT_BITS
-        free = cells[ATF, slot] - cells[PENDING, slot]
-        if free <= 0 or per_node[USED, node] == small[SCALARS, MARK] or not candidate(network, order, work, node):
+        slot, node = index[position] & SLOT_MASK, (index[position] >> SLOT_BITS) & NODE_MASK
+        units = min(cells[ATF, slot] - cells[PENDING, slot], left)
+        zone = (per_node[SEEN, node] >> LINES_MAX) & (ZONES_MAX - 1)
+        if units <= 0 or zone == 0 or per_node[USED, node] == mark:
             continue
-        units = min(free, left)
-        cost = added_cost(network, order, work, (node, units * grams, units))
+        price = np.int64(-1)
+        if units <= STEP_OF_MAX and per_node[LOAD_MARK, node] != small[SCALARS, LOAD_EPOCH]:
+            step = max(steps[units] & ((1 << STEP_BITS) - 1), 1) - 1
+            price = card_price(steps[units], rates[service, zone, last_step], rates[service, zone, step])
+        if price >= 0:  # nearly always: no load yet, and no gap in the rate card
+            cost = price + nodes[NODE_PACKAGE_COST, node] + nodes[NODE_UNIT_COST, node] * units + penalty
+        else:
+            cost = added_cost(network, order, work, (node, units * grams, units))
         node_score = cost / units
         if node_score < score or (node_score == score and units > pick_units):
             score = node_score
             pick, pick_units, pick_cost = node, units, cost
-        if free >= left and cost < finisher_cost:
+        if units == left and cost < finisher_cost:
             finisher, finisher_cost = node, cost
     return pick, pick_units, pick_cost, finisher, finisher_cost
 
 
 @inner
 def keep(picks: Integers, start: int, count: int, last: tuple[int, int]) -> None:
-    """Make the first ``count`` picks of the trial and ``last`` (node, units) the split of the line that starts at ``start``."""
+    """Make the first ``count`` picks of the trial and ``last`` (node, units) the split of the line that starts at
+    ``start``.
+    """
     for pick in range(count):
         picks[PICK_NODE, start + pick] = picks[TRIAL_NODE, pick]
         picks[PICK_UNITS, start + pick] = picks[TRIAL_UNITS, pick]
@@ -119,8 +163,22 @@ def keep(picks: Integers, start: int, count: int, last: tuple[int, int]) -> None
 
 
 @inner
-def sweep(stock: Stock, network: Network, question: Question, work: Work, line: int) -> bool:
-    """Split ``line`` over the fewest nodes, nearly: those with much stock first, by halving thresholds. False: not enough."""
+def most_free(stock: Stock, sku: int) -> int:
+    """Free units of ``sku`` at the node that has most of it, candidate or not; 0 when there are none."""
+    cells, skus, index = stock
+    start = skus[INDEX_START, sku]
+    most = np.int64(0)
+    for position in range(start, start + skus[INDEX_COUNT, sku]):
+        slot = index[position] & SLOT_MASK
+        most = max(most, cells[ATF, slot] - cells[PENDING, slot])
+    return most
+
+
+@inner
+def sweep(stock: Stock, question: Question, work: Work, line: int) -> bool:
+    """Split ``line`` over the fewest nodes, nearly: those with most stock first, by falling thresholds. False: not
+    enough.
+    """
     cells, skus, index = stock
     per_node, small, picks = work[0], work[3], work[4]
     first_pick = line * (picks.shape[1] // LINES_MAX)
@@ -128,20 +186,20 @@ def sweep(stock: Stock, network: Network, question: Question, work: Work, line: 
     sku = question[1][small[LINE_OF, line], LINE_SKU]
     start = skus[INDEX_START, sku]
     small[SCALARS, MARK] += 1
-    count, threshold = 0, left
+    count, threshold = 0, most_free(stock, sku)
     while left > 0 and threshold > 0:
         for position in range(start, start + skus[INDEX_COUNT, sku]):
             slot, node = index[position] & SLOT_MASK, index[position] >> SLOT_BITS
             free = cells[ATF, slot] - cells[PENDING, slot]
             if free < threshold or left == 0 or per_node[USED, node] == small[SCALARS, MARK]:
                 continue
-            if candidate(network, question[0], work, node):
+            if per_node[SEEN, node] & ZONE_BITS != 0:
                 per_node[USED, node] = small[SCALARS, MARK]
                 picks[PICK_NODE, first_pick + count] = node
                 picks[PICK_UNITS, first_pick + count] = min(free, left)
                 left -= min(free, left)
                 count += 1
-        threshold >>= 1
+        threshold -= max(1, threshold >> 3)
     small[PICK_COUNT, line] = count
     return left == 0
 
@@ -152,6 +210,8 @@ def spread(stock: Stock, network: Network, question: Question, work: Work, line:
     per_node, small, picks = work[0], work[3], work[4]
     first_pick = line * (picks.shape[1] // LINES_MAX)
     whole_units = work[1][UNITS, np.int64(1) << line]
+    grams = question[1][small[LINE_OF, line], LINE_GRAMS]
+    climb(network[3], question[0][ORDER_SERVICE], work, (whole_units, grams))
     best, seeds = np.int64(NEVER), 0
     small[PICK_COUNT, line] = 0
     for seed in range(SEEDS_MAX):
@@ -178,9 +238,8 @@ def spread(stock: Stock, network: Network, question: Question, work: Work, line:
             left -= units
         if seeds == seed:
             break  # no node was left to start with
-    if best == NEVER and not sweep(stock, network, question, work, line):
+    if best == NEVER and not sweep(stock, question, work, line):
         return False
-    grams = question[1][small[LINE_OF, line], LINE_GRAMS]
     for pick in range(first_pick, first_pick + small[PICK_COUNT, line]):
         load(work, picks[PICK_NODE, pick], grams * picks[PICK_UNITS, pick], picks[PICK_UNITS, pick])
     return True
@@ -188,7 +247,9 @@ def spread(stock: Stock, network: Network, question: Question, work: Work, line:
 
 @inner
 def place_whole(network: Network, order: Integers, work: Work) -> None:
-    """Partition the whole lines where a node with a load may take some along for what they add to its package; load them."""
+    """Partition the whole lines where a node with a load may take some along for what they add to its package; load
+    them.
+    """
     per_node, subsets, small = work[0], work[1], work[3]
     offer(work, order[ORDER_SPLIT_PENALTY])
     absorbers = 0
@@ -211,7 +272,9 @@ def place_whole(network: Network, order: Integers, work: Work) -> None:
 
 @inner
 def spread_all(stock: Stock, network: Network, question: Question, work: Work, again: bool) -> bool:
-    """Put every line to be split into the plan, one after the other; ``again``: they are in it and are taken out first."""
+    """Put every line to be split into the plan, one after the other; ``again``: they are in it and are taken out
+    first.
+    """
     small = work[3]
     for line in range(small[SCALARS, LINE_COUNT]):
         if small[SCALARS, WHOLE] >> line & 1 == 0:
@@ -224,7 +287,9 @@ def spread_all(stock: Stock, network: Network, question: Question, work: Work, a
 
 @inner
 def serve_split(stock: Stock, network: Network, question: Question, work: Work, answer: Answer) -> bool:
-    """Best plan found for an order with lines to split, after the scans and ``combine``. False: not enough, or no room."""
+    """Best plan found for an order with lines to split, after the scans and ``combine``. False: not enough, or no
+    room.
+    """
     order, counters = question[0], work[3][SCALARS]
     best, written = np.int64(NEVER), False
     for whole_first in range(2 if counters[WHOLE] != 0 else 1):

@@ -5,16 +5,14 @@ A subset is a bit mask over the lines routed.
 
 import numpy as np
 
-from engine.kernels.columns import LINES_MAX, NODE_PACKAGE_COST, NODE_UNIT_COST, ORDER_SERVICE
+from engine.kernels.columns import LINES_MAX, NODE_PACKAGE_COST, NODE_UNIT_COST
 from engine.kernels.compiled import inner
 from engine.kernels.workspace import (
     COST,
     COUNT_BITS,
     EPOCH,
-    EPOCH_SHIFT,
     FIRST,
     FRONT_BITS,
-    FRONT_COUNT,
     FRONT_LINES,
     FRONT_MAX,
     FRONT_NODE,
@@ -26,6 +24,7 @@ from engine.kernels.workspace import (
     MULTI,
     MULTI_COUNT,
     NEVER,
+    NODE_MASK,
     OFFER,
     PARCELS,
     SCALARS,
@@ -40,12 +39,14 @@ from engine.kernels.workspace import (
     ZONES_MAX,
     Work,
 )
-from engine.kernels.zones import PADDING, Integers, Network, carrier_cost, lane
+from engine.kernels.zones import PADDING, Integers, carrier_cost
 
 
 @inner
 def weigh(breaks: Integers, service: int, work: Work, line: int) -> None:
-    """Extend the sums over lines below ``line`` to the subsets that contain it; its own units and grams are set already."""
+    """Extend the sums over lines below ``line`` to the subsets that contain it; its own units and grams are set
+    already.
+    """
     subsets = work[1]
     bit = 1 << line
     steps = work[3][SCALARS, STEP_COUNT]
@@ -75,30 +76,36 @@ def weigh(breaks: Integers, service: int, work: Work, line: int) -> None:
 
 
 @inner
-def price_zone(rates: Integers, breaks: Integers, work: Work, service: int, zone: int) -> bool:
-    """Fill the row of ``zone`` with the carrier's price of every subset. False when ``service`` does not go there."""
-    subsets, carriage, small = work[1], work[2], work[3]
-    size = 1 << small[SCALARS, LINE_COUNT]
+def price_zone(rates: Integers, breaks: Integers, work: Work, service: int, zone: int) -> int:
+    """Fill the row of ``zone`` with the carrier's price of every subset; its ZONE_MARK, even when ``service`` does not
+    go there.
+    """
+    subsets, carriage, small = work[1], work[2][0], work[3]
+    count = small[SCALARS, LINE_COUNT]
+    size = 1 << count
     steps = small[SCALARS, STEP_COUNT]
-    complete, some = steps > 0, False
-    for step in range(steps):
+    complete, some = steps > 0 and zone < rates.shape[1], False
+    for step in range(steps if zone < rates.shape[1] else 0):
         there = rates[service, zone, step] >= 0 and breaks[service, step] > 0
         complete = complete and there
         some = some or there
     small[ZONE_MARK, zone] = small[SCALARS, EPOCH] << 1 | np.int64(some)
-    small[FRONT_COUNT, zone] = 0
+    for front in range(zone << FRONT_BITS, (zone + 1) << FRONT_BITS):
+        small[FRONT_LINES, front] = 0
+        small[FRONT_PACKAGE, front] = NEVER
+        small[FRONT_UNIT, front] = NEVER
     if not some:
-        return False
+        return small[ZONE_MARK, zone]
     last = rates[service, zone, steps - 1]
     for subset in range(1, size):
         if complete:
             price = subsets[PARCELS, subset] * last
             if subsets[STEP, subset] >= 0:
                 price += rates[service, zone, subsets[STEP, subset]]
-            carriage[zone, subset] = price
+            carriage[zone << count | subset] = price
         else:  # a gap in the rate card: the package goes at the next step offered
-            carriage[zone, subset] = carrier_cost(rates, breaks, service, zone, subsets[GRAMS, subset])
-    return True
+            carriage[zone << count | subset] = carrier_cost(rates, breaks, service, zone, subsets[GRAMS, subset])
+    return small[ZONE_MARK, zone]
 
 
 @inner
@@ -111,47 +118,21 @@ def count_steps(breaks: Integers, service: int) -> int:
 
 
 @inner
-def admit(network: Network, order: Integers, work: Work, node: int) -> int:
-    """First look at ``node`` in this call: its word for SEEN, without lines; the zone in it is 0 for no candidate."""
-    _, _, rates, breaks = network
-    small = work[3]
-    epoch = small[SCALARS, EPOCH]
-    zone = lane(network, order, node)
-    if zone != 0:
-        known = small[ZONE_MARK, zone]
-        if known >> 1 != epoch:
-            if not price_zone(rates, breaks, work, order[ORDER_SERVICE], zone):
-                zone = np.int64(0)
-        elif known & 1 == 0:
-            zone = np.int64(0)
-    word = epoch << EPOCH_SHIFT | zone << LINES_MAX
-    work[0][SEEN, node] = word
-    return word
-
-
-@inner
-def dominated(nodes: Integers, small: Integers, zone: int, node: int, lines: int) -> bool:
-    """Whether a node seen earlier sends any subset of ``lines`` at least as well as ``node``; if not, remember ``node``."""
-    package, unit = nodes[NODE_PACKAGE_COST, node], nodes[NODE_UNIT_COST, node]
-    start = zone << FRONT_BITS
-    place = small[FRONT_COUNT, zone]
-    for position in range(start, start + small[FRONT_COUNT, zone]):
-        front_package, front_unit = small[FRONT_PACKAGE, position], small[FRONT_UNIT, position]
-        front_lines = small[FRONT_LINES, position]
-        if front_package <= package and front_unit <= unit and lines & ~front_lines == 0:
-            if small[FRONT_NODE, position] < node or front_package < package or front_unit < unit:
-                return True
-        elif package <= front_package and unit <= front_unit and front_lines & ~lines == 0:
-            place = position - start
-    if place < FRONT_MAX:
-        position = start + place
-        small[FRONT_LINES, position] = lines
-        small[FRONT_PACKAGE, position] = package
-        small[FRONT_UNIT, position] = unit
-        small[FRONT_NODE, position] = node
-        if place == small[FRONT_COUNT, zone]:
-            small[FRONT_COUNT, zone] += 1
-    return False
+def remember(small: Integers, zone: int, lines: int, costs: tuple[int, int], node: int) -> None:
+    """Put a node (its lines, its package and unit cost) into the front of ``zone``, in place of one that it beats or,
+    with room left, beside the others; a full front stays as it is.
+    """
+    package, unit = costs
+    place = np.int64(-1)
+    for position in range(zone << FRONT_BITS, (zone + 1) << FRONT_BITS):
+        beaten = package <= small[FRONT_PACKAGE, position] and unit <= small[FRONT_UNIT, position]
+        if beaten and small[FRONT_LINES, position] & ~lines == 0:
+            place = position
+    if place >= 0:
+        small[FRONT_LINES, place] = lines
+        small[FRONT_PACKAGE, place] = package
+        small[FRONT_UNIT, place] = unit
+        small[FRONT_NODE, place] = node
 
 
 @inner
@@ -159,25 +140,53 @@ def combine(nodes: Integers, work: Work) -> None:
     """Cheapest sender of every subset of two lines or more; of equally cheap ones the lowest index."""
     seen, multi = work[0][SEEN], work[0][MULTI]
     units, best, sender = work[1][UNITS], work[1][COST], work[1][SENDER]
-    carriage, small = work[2], work[3]
+    carriage, small = work[2][0], work[3]
+    package_cost, unit_cost = nodes[NODE_PACKAGE_COST], nodes[NODE_UNIT_COST]
+    front_lines, front_node = small[FRONT_LINES], small[FRONT_NODE]
+    front_package, front_unit = small[FRONT_PACKAGE], small[FRONT_UNIT]
+    count = small[SCALARS, LINE_COUNT]
+    size = np.int64(1) << count
     for position in range(small[SCALARS, MULTI_COUNT]):
-        node = multi[position]
+        node = multi[position] & NODE_MASK
         lines = seen[node] & LINES_MASK
         zone = (seen[node] >> LINES_MAX) & (ZONES_MAX - 1)
-        package, unit = nodes[NODE_PACKAGE_COST, node], nodes[NODE_UNIT_COST, node]
-        pair = lines & (lines - 1)
-        three = pair & (pair - 1)
-        if three & (three - 1) != 0 and dominated(nodes, small, zone, node, lines):
+        package, unit = package_cost[node], unit_cost[node]
+        row = zone << count
+        rest = lines & (lines - 1)
+        if rest & (rest - 1) == 0:  # of two lines the only subset that is not a single line
+            cost = carriage[row | lines] + package + unit * units[lines]
+            if cost <= best[lines] and (cost < best[lines] or node < sender[lines]):
+                best[lines] = cost
+                sender[lines] = node
             continue
-        prices = carriage[zone]
+        rest &= rest - 1
+        if rest & (rest - 1) != 0:
+            beaten = False
+            for front in range(zone << FRONT_BITS, (zone << FRONT_BITS) + FRONT_MAX):
+                less = (front_package[front] < package) | (front_unit[front] < unit) | (front_node[front] < node)
+                never_more = (front_package[front] <= package) & (front_unit[front] <= unit)
+                beaten |= never_more & less & (lines & ~front_lines[front] == 0)
+            if beaten:
+                continue
+            remember(small, zone, lines, (package, unit), node)
+        missing = (size - 1) ^ lines
+        missing &= missing - 1
+        if missing & (missing - 1) == 0:
+            others = ~lines
+            for subset in range(size):
+                cost = carriage[row + subset] + package + unit * units[subset]
+                better = (subset & others == 0) & (
+                    (cost < best[subset]) | ((cost == best[subset]) & (node < sender[subset]))
+                )
+                best[subset] = cost if better else best[subset]
+                sender[subset] = node if better else sender[subset]
+            continue
         subset = lines
         while subset != 0:
-            cost = prices[subset] + package + unit * units[subset]
+            cost = carriage[row | subset] + package + unit * units[subset]
             if cost <= best[subset] and (cost < best[subset] or node < sender[subset]):
                 best[subset] = cost
                 sender[subset] = node
-            if three == 0:
-                break  # of two lines the only subset that is not a single line
             subset = (subset - 1) & lines
 
 
@@ -203,7 +212,9 @@ def node_in(subsets: Integers, subset: int, package: int, bit: int) -> int:
 
 @inner
 def precedes(subsets: Integers, subset: int, package: int, other: int) -> bool:
-    """Whether starting ``subset`` with ``package`` gives the smaller list of nodes by line than starting it with ``other``."""
+    """Whether starting ``subset`` with ``package`` gives the smaller list of nodes by line than starting it with
+    ``other``.
+    """
     left = subset
     while left != 0:
         bit = left & -left
@@ -235,7 +246,9 @@ def choose(subsets: Integers, subset: int) -> None:
 
 @inner
 def partition(subsets: Integers, whole: int) -> None:
-    """Best partition of the lines ``whole`` into packages, readable from FIRST. Remainders never hold the lowest line."""
+    """Best partition of the lines ``whole`` into packages, readable from FIRST. Remainders never hold the lowest
+    line.
+    """
     subsets[TOTAL, 0] = 0
     rest = whole & (whole - 1)
     subset = (0 - rest) & rest

@@ -1,6 +1,7 @@
 """The router's scratch: allocated once per thread, never per call, so that routing an order allocates nothing.
 
-Nothing in it needs clearing between calls: what a call left behind carries the call's epoch and is void in the next one.
+Nothing in it needs clearing between calls: what a call left behind carries the call's epoch and is void in the next
+one.
 """
 
 from typing import Final, TypeAlias
@@ -24,11 +25,13 @@ ZONES_MAX: Final = 256
 NEVER: Final = 1 << 60
 """A cost or a key of something that cannot be done. Two of them still add up without overflow."""
 COUNT_BITS: Final = 4
-"""A key is ``cost << COUNT_BITS | packages``: one addition and one comparison serve both. Costs stay below 2**55 micros."""
+"""A key is ``cost << COUNT_BITS | packages``: one addition and one comparison serve both. Costs stay below 2**55
+micros."""
 
 # Rows of work[0], by node.
 SEEN: Final = 0
-"""``epoch << EPOCH_SHIFT | zone << LINES_MAX | lines``: the zone (0: not a candidate) and the lines the node can serve whole."""
+"""``epoch << EPOCH_SHIFT | zone << LINES_MAX | lines``: the zone (0: not a candidate) and the lines the node can serve
+whole."""
 MULTI: Final = 1
 """List of the nodes that can serve two lines or more."""
 LOAD_MARK: Final = 2
@@ -41,10 +44,17 @@ USED: Final = 6
 """Mark of the trial that has already taken from the node."""
 AMOUNT: Final = 7
 PACKAGE_OF: Final = 8
-NODE_WORK_ROWS: Final = 9
+STOCKED: Final = 9
+"""List of the nodes with enough stock for the whole of the line that is being scanned."""
+NODE_WORK_ROWS: Final = 10
 
 EPOCH_SHIFT: Final = LINES_MAX + 8
 LINES_MASK: Final = SUBSETS_MAX - 1
+ZONE_BITS: Final = (ZONES_MAX - 1) << LINES_MAX
+PRICE_MASK: Final = ZONES_MAX * SUBSETS_MAX - 1
+NODE_MASK: Final = (1 << 31) - 1
+"""Changes no node index, and tells the compiler that it is not negative: an index that may be is checked at every
+use."""
 
 # Rows of work[1], by subset of the lines (a bit mask).
 UNITS: Final = 0
@@ -67,7 +77,8 @@ FIRST: Final = 9
 """The package of that partition that holds the subset's lowest line."""
 SUBSET_WORK_ROWS: Final = 10
 
-# work[2] by zone and subset: micros to carry the subset into the zone; valid for zones marked in ZONE_MARK.
+# work[2][0], by zone and subset (zone << lines | subset): micros to carry the subset into the zone, where ZONE_MARK
+# says so.
 
 # Rows of work[3], small lists.
 SCALARS: Final = 0
@@ -86,9 +97,15 @@ FRONT_UNIT: Final = 8
 FRONT_NODE: Final = 9
 SEED: Final = 10
 """Nodes with which earlier trials started."""
-SMALL_WORK_ROWS: Final = 11
+STEP_OF: Final = 11
+"""What that many units of the line being split weigh: ``full parcels << STEP_BITS | 1 + step of the rest`` (0: no
+rest)."""
+SMALL_WORK_ROWS: Final = 12
 FRONT_BITS: Final = 3
 FRONT_MAX: Final = 1 << FRONT_BITS
+STEP_BITS: Final = 16
+STEP_OF_MAX: Final = ZONES_MAX * FRONT_MAX - 1
+"""Units that STEP_OF has room for."""
 
 # Positions in the row SCALARS of work[3].
 EPOCH: Final = 0
@@ -112,17 +129,17 @@ PICK_ROWS: Final = 4
 def routing_work(nodes_max: int) -> Work:
     """Scratch of one thread for networks of up to ``nodes_max`` nodes; what is never touched costs no memory."""
     return (
-        np.zeros((NODE_WORK_ROWS, nodes_max), np.int64),
+        np.zeros((NODE_WORK_ROWS, nodes_max + 1), np.int64),
         np.zeros((SUBSET_WORK_ROWS, SUBSETS_MAX), np.int64),
-        np.zeros((ZONES_MAX, SUBSETS_MAX), np.int64),
+        np.zeros((1, ZONES_MAX * SUBSETS_MAX), np.int64),
         np.zeros((SMALL_WORK_ROWS, ZONES_MAX * FRONT_MAX), np.int64),
         np.zeros((PICK_ROWS, LINES_MAX * max(nodes_max, 1)), np.int64),
     )
 
 
 def routing_answer(legs_max: int) -> Answer:
-    """Room for one plan of up to ``legs_max`` legs. Without splitting by units a plan has at most LINES_MAX; with it up to
-    LINES_MAX x nodes. A plan that does not fit counts as infeasible.
+    """Room for one plan of up to ``legs_max`` legs. Without splitting by units a plan has at most LINES_MAX; with it
+    up to LINES_MAX x nodes. A plan that does not fit counts as infeasible.
     """
     return (
         np.zeros(PLAN_WIDTH, np.int64),

@@ -1,14 +1,14 @@
 """Who may serve a question, what a package costs to carry, and how many units that leaves on offer.
 
-Availability and routing ask the same two functions here, ``lane`` and ``excludes``, so that what availability counts is exactly
-what the router may use.
+Availability and routing ask the same two functions here, ``lane`` and ``excludes``, so that what availability counts
+is exactly what the router may use.
 
 The tuples that travel between kernels:
 
-* ``stock``: ``cells`` int64[CELL_ROWS, slots], ``skus`` int64[SKU_ROWS, skus], ``index`` int64[positions]. The free units of a
-  slot are ``cells[ATF, slot] - cells[PENDING, slot]``.
-* ``network``: ``nodes`` int64[NODE_ROWS, nodes], ``zones`` uint8[regions, nodes], ``rates`` int64[services, zones, steps],
-  ``breaks`` int64[services, steps].
+* ``stock``: ``cells`` int64[CELL_ROWS, slots], ``skus`` int64[SKU_ROWS, skus], ``index`` int64[positions]. The free
+  units of a slot are ``cells[ATF, slot] - cells[PENDING, slot]``.
+* ``network``: ``nodes`` int64[NODE_ROWS, nodes], ``zones`` uint8[regions, nodes], ``rates`` int64[services, zones,
+  steps], ``breaks`` int64[services, steps].
 
 All arrays are C-contiguous and writable; SKU, channel, region and service indexes are the caller's to check.
 """
@@ -55,8 +55,8 @@ SLOT_MASK: Final = (1 << SLOT_BITS) - 1
 def carrier_cost(rates: Integers, breaks: Integers, service: int, zone: int, grams: int) -> int:
     """Micros to carry one package of ``grams`` by ``service`` into ``zone``; -1 when the service has no rate there.
 
-    A package takes the first offered step (rate >= 0) whose break is not below its weight. Beyond the heaviest offered break it
-    is charged as parcels: as many of that break as go into the weight, and one of what remains.
+    A package takes the first offered step (rate >= 0) whose break is not below its weight. Beyond the heaviest offered
+    break it is charged as parcels: as many of that break as go into the weight, and one of what remains.
     """
     heaviest = np.int64(-1)
     for step in range(breaks.shape[1]):
@@ -89,15 +89,22 @@ def offered(rates: Integers, breaks: Integers, service: int, zone: int) -> bool:
 
 
 @inner
+def serves(flags: int, channels: int, needs: int, channel: int) -> bool:
+    """Whether a node with these NODE_FLAGS and NODE_CHANNELS may serve a question at all. Scalars only: in a scan the
+    reference counts of arrays handed to a function would cost more than the work.
+    """
+    return flags & needs == needs and (channels >> channel) & 1 == 1
+
+
+@inner
 def lane(network: Network, order: Integers, node: int) -> int:
     """Zone from ``node`` to the region of ``order``; 0 when the node may not serve it. Exclusions are ``excludes``."""
     nodes, zones, rates, _ = network
-    needs = order[ORDER_NEEDS]
-    if nodes[NODE_FLAGS, node] & needs != needs or (nodes[NODE_CHANNELS, node] >> order[ORDER_CHANNEL]) & 1 == 0:
-        return np.int64(0)
     zone = np.int64(zones[order[ORDER_REGION], node])
     if zone >= rates.shape[1]:
-        return np.int64(0)
+        zone = np.int64(0)
+    if not serves(nodes[NODE_FLAGS, node], nodes[NODE_CHANNELS, node], order[ORDER_NEEDS], order[ORDER_CHANNEL]):
+        zone = np.int64(0)
     return zone
 
 
@@ -127,7 +134,8 @@ def locate(stock: Stock, sku: int, node: int) -> int:
 
 @kernel(types.int64(STOCK, MATRIX, types.int64, types.int64, types.int64))
 def ats(stock: Stock, nodes: Integers, sku: int, channel: int, needs: int) -> int:
-    """Units of ``sku`` on offer to ``channel`` over all nodes that carry every flag of ``needs``, wherever the goods should go.
+    """Units of ``sku`` on offer to ``channel`` over all nodes that carry every flag of ``needs``, wherever the goods
+    should go.
 
     Each node counts from zero up: a negative one never hides another's stock. Thresholds are the caller's.
     """

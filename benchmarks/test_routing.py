@@ -1,0 +1,92 @@
+"""How long one order takes in the router, called from Python: nodes x lines x share of the nodes that stock a SKU.
+
+`pytest benchmarks/test_routing.py` prints the table. Each round routes another order drawn from the same world (SKUs,
+region, units), so that neither caches nor branch prediction learn one order by heart.
+"""
+
+from __future__ import annotations
+
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.kernels import columns as c
+from engine.kernels.routing import route, routing_answer, routing_work
+from engine.kernels.zones import PADDING, SLOT_BITS
+
+SKUS, REGIONS, ZONES, STEPS, QUESTIONS = 400, 50, 9, 20, 512
+MICROS = 1_000_000
+CASES = [
+    (505, 3, 0.15),
+    (505, 8, 0.15),
+    (505, 3, 0.60),
+    (1_573, 3, 0.15),
+    (1_573, 3, 0.60),
+    (1_573, 8, 0.60),
+    (5_005, 3, 0.15),
+    (5_005, 8, 0.15),
+    (5_005, 3, 1.0),
+    (5_005, 8, 1.0),
+    (5_005, 10, 1.0),
+]
+
+
+def stock(chance: np.random.Generator, nodes: int, share: float) -> tuple[Any, Any, Any]:
+    """Every SKU at ``share`` of the nodes, its slots in a row, shuffled within it; one cell in ten is sold out."""
+    held = max(2, int(nodes * share))
+    cells = np.zeros((c.CELL_ROWS, SKUS * held), np.int64)
+    skus = np.zeros((c.SKU_ROWS, SKUS), np.int64)
+    index = np.empty(SKUS * held, np.int64)
+    cells[c.ATF] = chance.integers(3, 40, SKUS * held) * (chance.random(SKUS * held) < 0.9)
+    for sku in range(SKUS):
+        first = sku * held
+        skus[c.INDEX_START, sku], skus[c.INDEX_COUNT, sku] = first, held
+        where = np.sort(chance.choice(nodes, held, replace=False))
+        index[first : first + held] = where << SLOT_BITS | (first + chance.permutation(held))
+    return cells, skus, index
+
+
+def network(chance: np.random.Generator, count: int) -> tuple[Any, Any, Any, Any]:
+    """Costs of their own for every node, eight zones, a concave rate card of 20 steps."""
+    nodes = np.zeros((c.NODE_ROWS, count), np.int64)
+    nodes[c.NODE_FLAGS] = c.FLAG_OPEN | c.FLAG_SHIPS
+    nodes[c.NODE_CHANNELS] = 0b111
+    nodes[c.NODE_PACKAGE_COST] = chance.integers(500, 3_000, count) * 1_000
+    nodes[c.NODE_UNIT_COST] = chance.integers(100, 900, count) * 1_000
+    zones = chance.integers(1, ZONES, (REGIONS, count)).astype(np.uint8)
+    rates = np.zeros((1, ZONES, STEPS), np.int64)
+    rates[0] = (4 + np.arange(ZONES)[:, None] * 0.9 + np.arange(STEPS)[None, :] * 0.6) * MICROS
+    breaks = np.full((1, STEPS), PADDING, np.int64)
+    breaks[0] = 454 * (1 + np.arange(STEPS))
+    return nodes, zones, rates, breaks
+
+
+def questions(chance: np.random.Generator, line_count: int) -> list[tuple[Any, Any]]:
+    drawn = []
+    for _ in range(QUESTIONS):
+        order = np.zeros(c.ORDER_WIDTH, np.int64)
+        order[c.ORDER_CHANNEL], order[c.ORDER_REGION] = 1, chance.integers(REGIONS)
+        order[c.ORDER_NEEDS], order[c.ORDER_SPLIT_PENALTY] = c.FLAG_OPEN | c.FLAG_SHIPS, 2 * MICROS
+        lines = np.zeros((line_count, c.LINE_WIDTH), np.int64)
+        lines[:, c.LINE_SKU] = chance.choice(SKUS, line_count, replace=False)
+        lines[:, c.LINE_UNITS] = chance.integers(1, 4, line_count)
+        lines[:, c.LINE_GRAMS] = chance.integers(50, 1_500, line_count)
+        drawn.append((order, lines))
+    return drawn
+
+
+@pytest.mark.parametrize(("nodes", "lines", "share"), CASES)
+def test_route(benchmark: Any, nodes: int, lines: int, share: float) -> None:
+    chance = np.random.default_rng(1)
+    shelves, paths = stock(chance, nodes, share), network(chance, nodes)
+    work, answer = routing_work(nodes), routing_answer(64)
+    asked = cycle(questions(chance, lines))
+
+    def ask() -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (shelves, paths, next(asked), work, answer), {}
+
+    benchmark.pedantic(route, setup=ask, rounds=3_000, warmup_rounds=200)
+    assert answer[0][c.PLAN_STATUS] == c.STATUS_ROUTED
+    benchmark.extra_info["p99_us"] = round(float(np.percentile(benchmark.stats.stats.data, 99)) * 1e6, 1)
