@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.postgres import PostgresServer, postgres_server
+
+# How long an example takes says more about the machine than about the code; a failure prints how to repeat it.
+settings.register_profile("stockpool", deadline=None, print_blob=True)
+settings.load_profile("stockpool")
 
 
 @pytest.fixture(scope="session")

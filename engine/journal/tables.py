@@ -126,8 +126,10 @@ def exists(connection: Connection) -> bool:
 
     Raises JournalVersion when a newer engine made it, JournalDamaged when only parts of it are there.
     """
-    inspector = inspect(connection)
-    present = [table for table in METADATA.sorted_tables if inspector.has_table(table.name)]
+    names = inspect(
+        connection
+    ).get_table_names()  # one query: table by table, one could see half of what another is making
+    present = [table for table in METADATA.sorted_tables if table.name in names]
     if not present:
         return False
     if SCHEMA in present:

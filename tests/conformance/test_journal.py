@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
+from sqlalchemy import Engine, event
 
 from engine.journal import Journal, JournalClosed, JournalDamaged, JournalFenced, JournalVersion, Record
 from engine.journal.frame import Frame, Tail
@@ -255,17 +257,24 @@ def test_of_writers_that_append_at_once_exactly_one_succeeds(store: StoreUnderTe
 def test_of_writers_in_two_processes_exactly_one_succeeds_at_each_step(sql_store: SqlStore) -> None:
     last_seq = 200
     command = [sys.executable, str(Path(__file__).with_name("contender.py")), sql_store.url]
-    contenders = [
-        subprocess.Popen(
-            [*command, name, str(last_seq)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT)},
-        )
-        for name in ("a", "b")
-    ]  # fmt: skip
-    for contender in contenders:
-        assert contender.stdout is not None
-        assert contender.stdout.readline() == "ready\n"
-    outputs = [contender.communicate("go\n", timeout=60)[0] for contender in contenders]
+    with ExitStack() as stack:
+        contenders = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*command, name, str(last_seq)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    cwd=ROOT,
+                    env=os.environ | {"PYTHONPATH": str(ROOT)},
+                )
+            )
+            for name in ("a", "b")
+        ]
+        for contender in contenders:
+            assert contender.stdout is not None
+            assert contender.stdout.readline() == "ready\n"
+        outputs = [contender.communicate("go\n", timeout=60)[0] for contender in contenders]
     assert [contender.returncode for contender in contenders] == [0, 0]
     won = {name: [int(word) for word in output.split()] for name, output in zip("ab", outputs, strict=True)}
     assert sorted(won["a"] + won["b"]) == list(range(1, last_seq + 1))
@@ -283,6 +292,25 @@ def test_opening_at_once_makes_one_journal(store: StoreUnderTest) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(open_and_close, range(6))) == [0] * 6
+
+
+def test_a_journal_made_while_another_looks_for_it_is_found(sql_store: SqlStore) -> None:
+    made = False
+
+    def make(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        nonlocal made
+        if not made and ("sqlite_master" in statement or "pg_class" in statement):
+            made = True
+            with closing(sql_store.open()) as other:
+                fill(other)
+
+    event.listen(Engine, "after_cursor_execute", make)
+    try:
+        with closing(sql_store.open()) as journal:
+            assert made
+            assert journal.last_seq() == LAST_SEQ
+    finally:
+        event.remove(Engine, "after_cursor_execute", make)
 
 
 # Damage
