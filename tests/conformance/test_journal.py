@@ -274,7 +274,11 @@ def test_of_writers_in_two_processes_exactly_one_succeeds_at_each_step(sql_store
         for contender in contenders:
             assert contender.stdout is not None
             assert contender.stdout.readline() == "ready\n"
-        outputs = [contender.communicate("go\n", timeout=60)[0] for contender in contenders]
+        for contender in contenders:  # both are told before either is waited for: they run against each other
+            assert contender.stdin is not None
+            contender.stdin.write("go\n")
+            contender.stdin.flush()
+        outputs = [contender.communicate(timeout=60)[0] for contender in contenders]
     assert [contender.returncode for contender in contenders] == [0, 0]
     won = {name: [int(word) for word in output.split()] for name, output in zip("ab", outputs, strict=True)}
     assert sorted(won["a"] + won["b"]) == list(range(1, last_seq + 1))
