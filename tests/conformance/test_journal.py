@@ -255,35 +255,32 @@ def test_of_writers_that_append_at_once_exactly_one_succeeds(store: StoreUnderTe
 
 
 def test_of_writers_in_two_processes_exactly_one_succeeds_at_each_step(sql_store: SqlStore) -> None:
-    last_seq = 200
-    command = [sys.executable, str(Path(__file__).with_name("contender.py")), sql_store.url]
+    names, rounds = ("a", "b"), 60
+    expected = []
     with ExitStack() as stack:
         contenders = [
             stack.enter_context(
                 subprocess.Popen(
-                    [*command, name, str(last_seq)],
+                    [sys.executable, str(Path(__file__).with_name("contender.py")), sql_store.url, name],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
+                    bufsize=1,
                     cwd=ROOT,
                     env=os.environ | {"PYTHONPATH": str(ROOT)},
                 )
             )
-            for name in ("a", "b")
+            for name in names
         ]
-        for contender in contenders:
-            assert contender.stdout is not None
-            assert contender.stdout.readline() == "ready\n"
-        for contender in contenders:  # both are told before either is waited for: they run against each other
-            assert contender.stdin is not None
-            contender.stdin.write("go\n")
-            contender.stdin.flush()
-        outputs = [contender.communicate(timeout=60)[0] for contender in contenders]
+        for seq in range(rounds):
+            for contender in contenders:  # all are told before any is waited for
+                assert contender.stdin is not None
+                contender.stdin.write(f"{seq}\n")
+            answers = [contender.stdout.readline().strip() for contender in contenders if contender.stdout]
+            assert sorted(answers) == ["fenced", "won"]
+            expected.append(f"{names[answers.index('won')]} {seq + 1}".encode())
     assert [contender.returncode for contender in contenders] == [0, 0]
-    won = {name: [int(word) for word in output.split()] for name, output in zip("ab", outputs, strict=True)}
-    assert sorted(won["a"] + won["b"]) == list(range(1, last_seq + 1))
-    claimed = {f"{name} {seq}".encode() for name, seqs in won.items() for seq in seqs}
-    assert {record.body for record in reading(sql_store)} == claimed
+    assert [record.body for record in reading(sql_store)] == expected
 
 
 def test_opening_at_once_makes_one_journal(store: StoreUnderTest) -> None:
