@@ -110,10 +110,11 @@ from engine.kernels.zones import (
     ats_for,
     carrier_cost,
     locate,
+    most_for,
     serves,
 )
 
-__all__ = ["ats", "ats_for", "carrier_cost", "route", "routing_answer", "routing_work"]
+__all__ = ["ats", "ats_for", "carrier_cost", "most_for", "route", "routing_answer", "routing_work"]
 
 
 @inner

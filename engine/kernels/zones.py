@@ -152,22 +152,51 @@ def ats(stock: Stock, nodes: Integers, sku: int, channel: int, needs: int) -> in
     return total
 
 
+@inner
+def within_reach(stock: Stock, network: Network, order: Integers, sku: int) -> tuple[int, int]:
+    """Free units of ``sku`` over exactly the nodes ``route`` may use for ``order``, and the most at any one of them.
+
+    ``lane``, ``offered`` and ``excludes`` written out: called for every cell they would cost ten times the rest.
+    """
+    cells, skus, index = stock
+    rates, breaks = network[2], network[3]
+    flags, channels, zones = network[0][NODE_FLAGS], network[0][NODE_CHANNELS], network[1][order[ORDER_REGION]]
+    atf, pending = cells[ATF], cells[PENDING]
+    needs, channel, service = order[ORDER_NEEDS], order[ORDER_CHANNEL], order[ORDER_SERVICE]
+    excluded_end = ORDER_EXCLUDED + order[ORDER_EXCLUDED_COUNT]
+    start = skus[INDEX_START, sku]
+    total, most = np.int64(0), np.int64(0)
+    for position in range(start, start + skus[INDEX_COUNT, sku]):
+        slot, node = index[position] & SLOT_MASK, index[position] >> SLOT_BITS
+        free = atf[slot] - pending[slot]
+        if free <= 0 or not serves(flags[node], channels[node], needs, channel):
+            continue
+        zone = np.int64(zones[node])
+        reached = False
+        if 0 < zone < rates.shape[1]:
+            for step in range(breaks.shape[1]):
+                if 0 < breaks[service, step] < PADDING and rates[service, zone, step] >= 0:
+                    reached = True
+                    break
+        for excluded in range(ORDER_EXCLUDED, excluded_end):
+            if order[excluded] == node:
+                reached = False
+        if reached:
+            total += free
+            most = max(most, free)
+    return total, most
+
+
 @kernel(types.int64(STOCK, NETWORK, VECTOR, types.int64))
 def ats_for(stock: Stock, network: Network, order: Integers, sku: int) -> int:
     """Units of ``sku`` at exactly the nodes ``route`` may use for ``order``: region, service and exclusions included.
 
     ``route`` serves a line of up to this many units whenever ``order`` allows splitting by units.
     """
-    cells, skus, index = stock
-    _, _, rates, breaks = network
-    start = skus[INDEX_START, sku]
-    total = np.int64(0)
-    for position in range(start, start + skus[INDEX_COUNT, sku]):
-        slot = index[position] & SLOT_MASK
-        free = cells[ATF, slot] - cells[PENDING, slot]
-        if free > 0:
-            node = index[position] >> SLOT_BITS
-            zone = lane(network, order, node)
-            if zone != 0 and offered(rates, breaks, order[ORDER_SERVICE], zone) and not excludes(order, node):
-                total += free
-    return total
+    return within_reach(stock, network, order, sku)[0]
+
+
+@kernel(types.int64(STOCK, NETWORK, VECTOR, types.int64))
+def most_for(stock: Stock, network: Network, order: Integers, sku: int) -> int:
+    """The most units of ``sku`` at any one node ``route`` may use: what it serves of a line without splitting by units."""
+    return within_reach(stock, network, order, sku)[1]

@@ -14,7 +14,7 @@ from numba import njit
 from numba.core.runtime import _nrt_python, rtsys  # type: ignore[attr-defined]
 
 from engine.kernels import columns as c
-from engine.kernels.routing import ats, ats_for, carrier_cost, route, routing_answer, routing_work
+from engine.kernels.routing import ats, ats_for, carrier_cost, most_for, route, routing_answer, routing_work
 from engine.kernels.zones import PADDING
 from tests.routing_mip import Program, audit, candidates, carrier, free_units, search
 from tests.routing_worlds import CHANNEL, SHIPS, Arrays, Plan, World, ask, random_world, world
@@ -188,7 +188,8 @@ def test_the_question_is_only_read() -> None:
     problem = random_world(Random(seed), nodes_max=6, lines_max=5)
     arrays, before = Arrays.of(problem), Arrays.of(problem)
     ask(arrays)
-    now, then = ([*world.stock, *world.network, *world.question] for world in (arrays, before))
+    now: list[Any] = [*arrays.stock, *arrays.network, *arrays.question]
+    then: list[Any] = [*before.stock, *before.network, *before.question]
     for array, same in zip(now, then, strict=True):
         assert np.array_equal(array, same)
 
@@ -227,6 +228,8 @@ def test_availability_counts_what_the_router_may_use(seed: int) -> None:
         sku = 2 * line + 1
         expected = sum(free_units(problem, line, node) for node in candidates(problem))
         assert ats_for(arrays.stock, arrays.network, arrays.question[0], sku) == expected
+        most = max((free_units(problem, line, node) for node in candidates(problem)), default=0)
+        assert most_for(arrays.stock, arrays.network, arrays.question[0], sku) == most
         everywhere = sum(free_units(problem, line, node) for node in open_to_channel)
         assert ats(arrays.stock, arrays.network[0], sku, CHANNEL, SHIPS) == everywhere
         if expected > 0:  # availability says yes, so the router does
