@@ -73,7 +73,7 @@ class Admin(AdminServiceServicer):
             convert.check_events(request, engine.rules)
             self._begin_stream()
             opened = True
-            async for part in events.stream(engine.journal, engine.writer, engine.names, request):
+            async for part in events.stream(engine, request):
                 yield part
         except Exception as error:  # noqa: BLE001 - see Door.answer
             await abort(context, error)

@@ -1,5 +1,6 @@
 """What every call passes on its way in and out: is the server open, may the caller, is the request sound, what came of it."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -31,6 +32,8 @@ class Engine:
     names: Names
     journal: Journal
     rules: Rules
+    closing: asyncio.Event
+    """Set when the server closes: streams without an end of their own end then."""
 
 
 class Door:
@@ -45,10 +48,12 @@ class Door:
 
     def open(self, writer: Writer, names: Names, journal: Journal) -> None:
         """From now on calls are answered."""
-        self._engine = Engine(writer, names, journal, Rules(self.limits, names))
+        self._engine = Engine(writer, names, journal, Rules(self.limits, names), asyncio.Event())
 
     def close(self) -> None:
-        """From now on calls are told that the server is not serving; those under way go on."""
+        """From now on calls are told that the server is not serving; those under way go on, but for streams of events."""
+        if self._engine is not None:
+            self._engine.closing.set()
         self._engine = None
 
     async def enter(self, context: Context, request: Message) -> Engine:

@@ -7,7 +7,8 @@ from engine.journal import Journal
 from engine.journal.codec import decode
 from engine.pool.names import Names
 from engine.service.convert.events import fill_event
-from engine.writer import Writer
+from engine.service.door import Engine
+from engine.writer import NotServing
 from stockpool.v1 import admin_pb2 as pb
 
 EVENTS_MAX = 500
@@ -19,21 +20,36 @@ READ_BYTES_MAX = 4 * BYTES_MAX
 """Reading ahead ends with the record that goes beyond this."""
 
 
-async def stream(
-    journal: Journal, writer: Writer, names: Names, request: pb.StreamEventsRequest
-) -> AsyncIterator[pb.StreamEventsResponse]:
-    """Events from a sequence on, several a response; with ``follow`` for ever, else up to the present."""
+async def stream(engine: Engine, request: pb.StreamEventsRequest) -> AsyncIterator[pb.StreamEventsResponse]:
+    """Events from a sequence on, several a response; with ``follow`` until the server closes, else up to the present.
+
+    Raises:
+        NotServing: the server closes; the reader comes back to the one that follows.
+    """
     next_seq = max(request.from_seq, 1)
     while True:
-        parts, read_to = await asyncio.to_thread(_read, journal, names, next_seq)
+        parts, read_to = await asyncio.to_thread(_read, engine.journal, engine.names, next_seq)
         for part in parts:
             yield part
         if read_to >= next_seq:
             next_seq = read_to + 1
         elif request.follow:
-            await writer.wait_beyond(next_seq - 1)
+            await _news(engine, next_seq - 1)
         else:
             return
+
+
+async def _news(engine: Engine, seq: int) -> None:
+    """Until there is a decision after ``seq``, or the server closes."""
+    news = asyncio.ensure_future(engine.writer.wait_beyond(seq))
+    closing = asyncio.ensure_future(engine.closing.wait())
+    try:
+        await asyncio.wait((news, closing), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        news.cancel()
+        closing.cancel()
+    if engine.closing.is_set():
+        raise NotServing
 
 
 def _read(journal: Journal, names: Names, from_seq: int) -> tuple[list[pb.StreamEventsResponse], int]:
