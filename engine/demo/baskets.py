@@ -7,8 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.demo.fates import KINDS, POS, REASONS, Fates
-from engine.demo.scenario import LINES_PER_ORDER_MAX, NS_PER_SECOND, Call, Order, OrderLine, Receipt, Return
+from engine.demo.scenario import LINES_PER_ORDER_MAX, NS_PER_SECOND, Call, Channel, Order, OrderLine, Receipt, Return
 
+CHANNELS = (
+    Channel("pos", "Tills", 0, "default"),
+    Channel("pickup", "Web shop, collected", 0, "default"),
+    Channel("ship", "Web shop, sent", 0, "default"),
+    Channel("marketplace", "Marketplace", 0, "default"),
+)
+"""One a kind, in the order of ``KINDS``."""
 ABANDONED_SUFFIX = ".x"
 _LINGER_NS = 600 * NS_PER_SECOND
 _RANK = {Receipt: 0, Order: 1, Return: 2}
@@ -43,8 +50,6 @@ class Keys:
     nodes: tuple[str, ...]
     skus: tuple[str, ...]
     services: tuple[str, ...]
-    channels: tuple[str, ...]
-    """By the number of the kind."""
 
 
 def place_of_line(kind: int, order_key: str, line: int) -> tuple[str, int]:
@@ -82,7 +87,7 @@ def _order(baskets: Baskets, keys: Keys, row: int, part: int, lines: tuple[Order
     order_key = baskets.order_keys[row]
     return Order(
         kind=KINDS[kind],
-        channel_key=keys.channels[kind],
+        channel_key=CHANNELS[kind].channel_key,
         order_key=f"{order_key}.{part}" if part else order_key,
         at_ns=int(baskets.at_ns[row]),
         node_key=keys.nodes[baskets.nodes[row]] if baskets.nodes[row] >= 0 else "",
@@ -102,7 +107,7 @@ def _abandoned(baskets: Baskets, keys: Keys, row: int, lines: tuple[OrderLine, .
     kind = int(baskets.kinds[row])
     return Order(
         kind=KINDS[kind],
-        channel_key=keys.channels[kind],
+        channel_key=CHANNELS[kind].channel_key,
         order_key=baskets.order_keys[row] + ABANDONED_SUFFIX,
         at_ns=max(0, int(baskets.at_ns[row]) - _LINGER_NS),
         node_key=keys.nodes[baskets.nodes[row]] if baskets.nodes[row] >= 0 else "",

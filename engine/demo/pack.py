@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.demo.baskets import Baskets, Keys, in_order, make_orders, place_of_line
-from engine.demo.fates import DISPOSITIONS, KINDS, POS, chance, draw_fates
+from engine.demo.baskets import CHANNELS, Baskets, Keys, in_order, make_orders, place_of_line
+from engine.demo.fates import DISPOSITIONS, POS, Fates, chance, draw_fates
 from engine.demo.pack_columns import (
     Catalog,
     OrderColumns,
@@ -33,7 +33,6 @@ from engine.demo.scenario import (
     NS_PER_DAY,
     NS_PER_SECOND,
     Call,
-    Channel,
     Node,
     NodeKind,
     Receipt,
@@ -65,7 +64,6 @@ class _Year:
     returns: ReturnPlan
     nearest_drop_off: dict[str, int]
     drop_offs: NDArray[np.int32]
-    orders: OrderColumns
 
 
 def pack_scenario(folder: Path, seed: int = 1) -> Scenario:
@@ -87,31 +85,14 @@ def pack_scenario(folder: Path, seed: int = 1) -> Scenario:
     supply = make_supply(orders, outlets, len(catalog.keys), seed)
     fates = draw_fates(chance(seed, _FATES), orders.kinds)
     returns = plan_returns(orders, read_returns(folder, catalog, orders.first_day), fates.cancels, seed)
-    returned = np.zeros(len(orders.kinds), np.bool_)
-    returned[returns.rows[returns.rows >= 0]] = True
+    keys = Keys(places.keys, catalog.keys, tuple(card.service_key for card in cards))
     year = _Year(
-        baskets=Baskets(
-            kinds=orders.kinds,
-            at_ns=orders.at_ns,
-            nodes=orders.nodes,
-            postal_codes=orders.postal_codes,
-            order_keys=[str(number) for number in orders.numbers.tolist()],
-            customer_keys=[str(customer) if customer else "" for customer in orders.customers.tolist()],
-            starts=orders.starts,
-            line_skus=orders.line_skus,
-            line_units=orders.line_units,
-            line_prices=orders.line_prices,
-            fates=fates,
-            returned=returned & (orders.kinds != POS),
-        ),
-        keys=Keys(
-            places.keys, catalog.keys, tuple(card.service_key for card in cards), tuple(kind.value for kind in KINDS)
-        ),
+        baskets=_baskets(orders, fates, returns),
+        keys=keys,
         supply=supply,
         returns=returns,
         nearest_drop_off=_nearest_drop_off(places),
         drop_offs=places.of_kind("store"),
-        orders=orders,
     )
     day_count = int(orders.days[-1]) + 1
     opening = supply.of_day(OPENING)
@@ -129,12 +110,7 @@ def pack_scenario(folder: Path, seed: int = 1) -> Scenario:
         first_day=orders.first_day,
         nodes=nodes,
         skus=_skus(catalog, seed),
-        channels=(
-            Channel("pos", "Tills", 0, "default"),
-            Channel("pickup", "Web shop, collected", 0, "default"),
-            Channel("ship", "Web shop, sent", 0, "default"),
-            Channel("marketplace", "Marketplace", 0, "default"),
-        ),
+        channels=CHANNELS,
         policies=(RoutingPolicy("default", 1_500_000, True, cards[0].service_key),),
         rate_cards=cards,
         zone_chart=_zone_chart(folder, places),
@@ -142,6 +118,25 @@ def pack_scenario(folder: Path, seed: int = 1) -> Scenario:
         cell_count=opening.stop - opening.start,
         make_opening=make_opening,
         make_day=make_day,
+    )
+
+
+def _baskets(orders: OrderColumns, fates: Fates, returns: ReturnPlan) -> Baskets:
+    returned = np.zeros(len(orders.kinds), np.bool_)
+    returned[returns.rows[returns.rows >= 0]] = True
+    return Baskets(
+        kinds=orders.kinds,
+        at_ns=orders.at_ns,
+        nodes=orders.nodes,
+        postal_codes=orders.postal_codes,
+        order_keys=[str(number) for number in orders.numbers.tolist()],
+        customer_keys=[str(customer) if customer else "" for customer in orders.customers.tolist()],
+        starts=orders.starts,
+        line_skus=orders.line_skus,
+        line_units=orders.line_units,
+        line_prices=orders.line_prices,
+        fates=fates,
+        returned=returned & (orders.kinds != POS),
     )
 
 
@@ -286,7 +281,7 @@ def _return(year: _Year, position: int) -> Return:
         # Nobody knows where they bought it: the same customer always comes to the same store.
         node = int(year.drop_offs[int(plan.customers[position]) % len(year.drop_offs)])
     return Return(
-        channel_key=year.keys.channels[kind],
+        channel_key=CHANNELS[kind].channel_key,
         return_key=f"r{position}",
         order_key=order_key,
         at_ns=int(plan.at_ns[position]),

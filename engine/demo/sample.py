@@ -11,8 +11,8 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.demo.baskets import Baskets, Keys, in_order, make_orders, place_of_line
-from engine.demo.fates import DISPOSITIONS, KINDS, MARKETPLACE, PICKUP, POS, SHIP, chance, draw_dispositions, draw_fates
+from engine.demo.baskets import CHANNELS, Baskets, Keys, in_order, make_orders, place_of_line
+from engine.demo.fates import DISPOSITIONS, MARKETPLACE, PICKUP, POS, SHIP, chance, draw_dispositions, draw_fates
 from engine.demo.goods import Goods, choose_assortment, make_goods
 from engine.demo.places import Regions, band_metres, cities, distances, regions
 from engine.demo.rates import rate_cards
@@ -20,7 +20,6 @@ from engine.demo.scenario import (
     NS_PER_DAY,
     NS_PER_SECOND,
     Call,
-    Channel,
     Node,
     NodeKind,
     Receipt,
@@ -97,12 +96,7 @@ def sample_scenario(seed: int = 1, *, day_count: int = 1, orders_a_day: int = OR
         first_day=date(2026, 3, 2),
         nodes=chain.nodes,
         skus=chain.goods.skus,
-        channels=(
-            Channel("pos", "Tills", 0, "default"),
-            Channel("pickup", "Web shop, collected", 0, "default"),
-            Channel("ship", "Web shop, sent", 0, "default"),
-            Channel("marketplace", "Marketplace", 0, "default"),
-        ),
+        channels=CHANNELS,
         policies=(RoutingPolicy("default", 1_500_000, True, cards[0].service_key),),
         rate_cards=cards,
         zone_chart=ZoneChart(
@@ -196,7 +190,6 @@ def _make_chain(seed: int, orders_a_day: int) -> _Chain:
             nodes=tuple(node.node_key for node in nodes),
             skus=tuple(sku.sku_key for sku in goods.skus),
             services=tuple(card.service_key for card in rate_cards()),
-            channels=tuple(kind.value for kind in KINDS),
         ),
     )
 
@@ -310,7 +303,7 @@ def _returns(chain: _Chain, generator: np.random.Generator, baskets: Baskets, da
         parcel = bool(postal_code) and by_parcel[position] < 0.3
         node = int(baskets.nodes[row]) if not postal_code else int(chain.nearest_store[region_of[postal_code]])
         yield Return(
-            channel_key=chain.keys.channels[kind],
+            channel_key=CHANNELS[kind].channel_key,
             return_key=f"r-{baskets.order_keys[row]}",
             order_key="" if kind == POS else order_key,
             at_ns=int(at_ns[position]),

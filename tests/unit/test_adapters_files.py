@@ -1,29 +1,16 @@
-import csv
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from adapters import fields
-from adapters.fields import FieldError
 from adapters.files import FileSource
-from adapters.outbox import FileSink
 from adapters.port import (
     BadRowsError,
-    Confirmation,
     CountRow,
     Disposition,
     Inbound,
     NodeKind,
-    OrderKind,
-    OrderLineRow,
-    Outbound,
-    RowError,
-    StockLevel,
 )
 from adapters.tables import CHUNK_ROWS, FileFormatError
 
@@ -292,168 +279,3 @@ def test_a_folder_must_be_clear(tmp_path: Path) -> None:
     write(tmp_path, "counts.csv", "x\n")
     with pytest.raises(FileFormatError, match="both hold counts"):
         FileSource.from_folder(tmp_path)
-
-
-ORDERS = "channel_key,order_key,time,kind,postal_code,node_key\n"
-TWO_ORDERS = ORDERS + "amazon,o1,2026-03-02T08:00:00Z,,10001,\nweb,o2,2026-03-02 09:30,pickup,,S1\n"
-
-
-def read_orders(folder: Path) -> tuple[list[tuple[str, int]], list[str]]:
-    orders, errors = [], []
-    for batch in FileSource.from_folder(folder).orders():
-        orders += [(order.order_key, len(order.lines)) for order in batch.rows]
-        errors += [str(error).removeprefix(f"{folder}/") for error in batch.errors]
-    return orders, errors
-
-
-def test_orders_meet_their_lines(tmp_path: Path) -> None:
-    write(tmp_path, "orders.csv", TWO_ORDERS)
-    write(tmp_path, "order_lines.csv", "order_key,sku_key,units,unit_price\no2,B,1,2.5\no1,A,3,\no2,A,1,1\n")
-    [batch] = FileSource.from_folder(tmp_path).orders()
-    assert batch.errors == ()
-    first, second = batch.rows
-    assert (first.kind, first.postal_code, first.lines) == (OrderKind.SHIP, "10001", (OrderLineRow("A", 3, 0),))
-    assert (second.kind, second.node_key) == (OrderKind.PICKUP, "S1")
-    assert second.lines == (OrderLineRow("B", 1, 2_500_000), OrderLineRow("A", 1, 1_000_000))
-    assert second.time == datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-
-
-def test_a_bad_line_takes_its_order_with_it(tmp_path: Path) -> None:
-    write(
-        tmp_path,
-        "orders.csv",
-        TWO_ORDERS + "web,o3,yesterday,ship,10001,\nweb,o4,2026-03-02,ship,,\nweb,o5,2026-03-02,ship,10001,\n"
-        "web,o2,2026-03-02,pickup,,S1\nweb,o7,2026-03-02,boat,10001,\n",
-    )
-    write(
-        tmp_path,
-        "order_lines.csv",
-        "order_key,sku_key,units\no1,A,0\no1,B,1\no2,A,1\no3,A,1\no4,A,1\no7,A,1,1\no9,A,1\n",
-    )
-    orders, errors = read_orders(tmp_path)
-    assert orders == [("o2", 1)]
-    assert sorted(errors) == sorted(
-        [
-            "order_lines.csv:2: units: is below 1 units: '0'",
-            "orders.csv:2: row 2 of order_lines.csv is bad",
-            "orders.csv:4: time: is no time by ISO 8601: 'yesterday'",
-            "orders.csv:5: needs a postal_code, because kind is ship",
-            "orders.csv:6: has no line in order_lines.csv",
-            "orders.csv:7: order_key: occurs in row 3 already: 'o2'",
-            "orders.csv:8: kind: is not one of ship, pickup: 'boat'",
-            "order_lines.csv:7: has 4 columns, the first row has 3",
-            "order_lines.csv:8: order_key: no order has this key: 'o9'",
-        ]
-    )
-
-
-def test_rows_may_be_lines_of_orders(tmp_path: Path) -> None:
-    header = "channel_key,order_key,time,postal_code,sku_key,units\n"
-    rows = [
-        "a,o1,2026-03-02,10001,A,1",
-        "a,o1,2026-03-02,10001,B,2",
-        "a,o2,2026-03-02,10001,A,1",
-        "a,o2,2026-03-02,10001,B,none",
-        "a,o3,2026-03-02,10001,A,1",
-        "a,o3,2026-03-02,90001,B,1",
-        "a,o1,2026-03-02,10001,C,1",
-        "a,o4,2026-03-02,10001,A,1",
-        "a,o4,2026-03-02,10001,A",
-        "b,o1,2026-03-02,10001,A,1",
-    ]
-    write(tmp_path, "orders.csv", header + "\n".join(rows))
-    orders, errors = read_orders(tmp_path)
-    assert orders == [("o1", 2), ("o1", 1)]
-    assert errors == [
-        "orders.csv:5: units: is not a whole number: 'none'",
-        "orders.csv:7: differs from row 6 of the same order",
-        "orders.csv:8: order_key: occurs in row 2 already: 'o1'",
-        "orders.csv:10: has 5 columns, the first row has 6",
-    ]
-
-
-def test_an_order_at_the_unreadable_end_of_a_file_is_left_out(tmp_path: Path) -> None:
-    header = "channel_key,order_key,time,postal_code,sku_key,units\n"
-    write(tmp_path, "orders.csv", header + 'a,o1,2026-03-02,10001,A,1\na,o2,2026-03-02,10001,A,1\na,o2,"open\n')
-    orders, errors = read_orders(tmp_path)
-    assert orders == [("o1", 1)]
-    assert len(errors) == 2
-    write(tmp_path, "orders.csv", TWO_ORDERS)
-    write(tmp_path, "order_lines.csv", 'order_key,sku_key,units\no1,A,1\n"o2,A,1\n')
-    with pytest.raises(FileFormatError, match=r"order_lines\.csv:3"):
-        read_orders(tmp_path)
-
-
-def test_orders_without_lines_are_refused(tmp_path: Path) -> None:
-    write(tmp_path, "orders.csv", TWO_ORDERS)
-    with pytest.raises(FileFormatError, match="no file order_lines"):
-        read_orders(tmp_path)
-
-
-def test_what_is_written_is_read_by_a_csv_reader(tmp_path: Path) -> None:
-    sink = FileSink(tmp_path / "out")
-    assert isinstance(sink, Outbound)
-    levels = [StockLevel("web", 'A,"1"', "", 5, 17), StockLevel("web", "B", "S1", 0, 17)]
-    assert sink.put_stock_levels(iter(levels)) == 2
-    with (tmp_path / "out" / "stock_levels.csv").open(encoding="utf-8", newline="") as lines:
-        assert [row["sku_key"] for row in csv.DictReader(lines)] == ['A,"1"', "B"]
-    time = datetime(2026, 3, 2, 9, tzinfo=UTC)
-    assert sink.put_confirmations([Confirmation("amazon", "o1", "A", "completed", 1, "S1", "1Z9", time)]) == 1
-    text = (tmp_path / "out" / "confirmations.csv").read_text(encoding="utf-8")
-    assert text.splitlines()[1] == "amazon,o1,A,completed,1,S1,1Z9,2026-03-02T09:00:00Z"
-
-
-def test_a_failed_write_leaves_the_former_file(tmp_path: Path) -> None:
-    sink = FileSink(tmp_path)
-    sink.put_stock_levels([StockLevel("web", "A", "", 5, 1)])
-    former = (tmp_path / "stock_levels.csv").read_bytes()
-
-    def broken() -> Iterator[StockLevel]:
-        yield StockLevel("web", "A", "", 6, 2)
-        raise RuntimeError("the server is gone")
-
-    with pytest.raises(RuntimeError):
-        sink.put_stock_levels(broken())
-    assert (tmp_path / "stock_levels.csv").read_bytes() == former
-    assert [path.name for path in tmp_path.iterdir()] == ["stock_levels.csv"]
-
-
-RAW = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.floats(),
-    st.decimals(),
-    st.text(max_size=80),
-    st.datetimes(),
-    st.dates(),
-)
-PARSERS = [
-    fields.key,
-    fields.text,
-    fields.postal_code,
-    fields.currency,
-    fields.units,
-    fields.units_of_line,
-    fields.grams,
-    fields.micros,
-    fields.latitude,
-    fields.longitude,
-    fields.truth,
-    fields.time,
-    fields.one_of(NodeKind),
-]
-
-
-@given(raw=RAW, parse=st.sampled_from(PARSERS))
-def test_whatever_a_file_holds_is_a_value_or_a_sentence(raw: object, parse: fields.Parser) -> None:
-    try:
-        sentence = f"is {parse(raw)!r}"
-    except FieldError as error:
-        sentence = str(error)
-    assert str(RowError("file", 1, "field", sentence)).encode()
-
-
-@given(st.integers(min_value=0, max_value=10**12))
-def test_money_goes_there_and_back(micros: int) -> None:
-    assert fields.micros(f"{micros // 10**6}.{micros % 10**6:06d}") == micros
