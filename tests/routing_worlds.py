@@ -213,7 +213,7 @@ def random_world(chance: Random, *, nodes_max: int, lines_max: int, fair_rates: 
     if density == 1.0 and chance.random() < 0.5:
         free = dict.fromkeys(free, 50)
     zone_count = chance.randint(1, 4)
-    trouble = chance.random() < 0.4
+    trouble = chance.random() < 0.3
     flags = [SHIPS | c.FLAG_PICKUP] * nodes
     channels = [chance.choice([1 << CHANNEL, 3 << CHANNEL])] * nodes
     zones = [chance.randint(0 if trouble else 1, zone_count) for _ in range(nodes)]
@@ -222,6 +222,11 @@ def random_world(chance: Random, *, nodes_max: int, lines_max: int, fair_rates: 
         channels = [chance.choice([1 << CHANNEL, 3 << CHANNEL, 1, 0]) for _ in range(nodes)]
     rates, breaks = _rates(chance, zone_count, money, fair=fair_rates)
     same = chance.random() < 0.3
+    excluded = chance.sample(range(nodes), min(nodes, chance.choice([0, 0, 1, 3])))
+    usable = [node for node in range(nodes) if flags[node] & SHIPS == SHIPS and zones[node] and node not in excluded]
+    if usable and chance.random() < 0.85:  # most worlds shall have an answer
+        for line in range(lines):
+            free[line, chance.choice(usable)] = units[line] + chance.choice([0, 0, 5])
     return World(
         free=free,
         units=units,
@@ -234,7 +239,7 @@ def random_world(chance: Random, *, nodes_max: int, lines_max: int, fair_rates: 
         flags=flags,
         channels=channels,
         penalty=chance.randint(*money),
-        excluded=chance.sample(range(nodes), min(nodes, chance.choice([0, 0, 1, 3]))),
+        excluded=excluded,
         pending={pair: chance.choice([0, 0, 1, 5]) for pair in free},
     )
 
@@ -248,8 +253,8 @@ def _rates(chance: Random, zones: int, money: tuple[int, int], *, fair: bool) ->
         steps, width = chance.randint(1, 5), chance.choice([100, 500, 1_000])
         rates = [[0] * steps]
         for _ in range(zones):
-            start, slope = chance.randint(*money), chance.randint(*money)
-            rates.append([start + slope * step for step in range(steps)])
+            base, slope = chance.randint(*money), chance.randint(*money)
+            rates.append([base + slope * (step + 1) for step in range(steps)])
         return rates, [width * (step + 1) for step in range(steps)]
     breaks = sorted(chance.sample([1, 100, 500, 700, 1_000, 2_000, 5_000], chance.randint(1, 4)))
     rates = [[0] * len(breaks)]

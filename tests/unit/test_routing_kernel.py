@@ -32,9 +32,9 @@ def routed(problem: World, seed: int = 0) -> Plan:
 # Equal to the mixed-integer program.
 
 
-@pytest.mark.parametrize("seed", range(26))
+@pytest.mark.parametrize("seed", range(42))
 def test_cost_equals_the_mixed_integer_program(seed: int) -> None:
-    """26 x 10 orders of up to ten lines; rate cards on which one package a node suffices."""
+    """42 x 10 orders (some 260 with an answer) of up to ten lines; rate cards on which one package a node suffices."""
     chance = Random(f"mip {seed}")
     for round_ in range(10):
         problem = random_world(chance, nodes_max=9, lines_max=10 if round_ < 4 else 5, fair_rates=True)
