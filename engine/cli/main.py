@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import demo, serve, warm
+from engine.cli import demo, fulfillment, network, operation, order, reservation, serve, stock, warm
 
 app = typer.Typer(
     name="stockpool",
@@ -36,4 +36,13 @@ def stockpool(
 
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
+app.command("status")(operation.status)
+app.command("audit")(operation.audit)
 app.command("warm")(warm.warm)
+app.command("availability")(stock.availability)
+app.command("reserve")(reservation.reserve)
+app.add_typer(reservation.app, name="reservation")
+app.add_typer(order.app, name="order")
+app.add_typer(fulfillment.app, name="fulfillment")
+app.add_typer(stock.app, name="stock")
+app.add_typer(network.app, name="network")

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from engine.demo.report import Bucket, ChannelReport, Report
 
@@ -138,6 +138,7 @@ def _latency(report: Report) -> Figure:
     axes.scatter([one.p50_ms for one in calls], rows, color=PALETTE[0], s=26, zorder=3, label="p50")
     axes.scatter([one.p99_ms for one in calls], rows, color=PALETTE[2], s=26, zorder=3, label="p99")
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} ms"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(visible=True, axis="x")
@@ -182,9 +183,9 @@ def _stock(report: Report) -> Figure:
     for axes in (free, promised):
         axes.set_xlabel("seconds since the first order")
         axes.set_ylabel("units")
-        axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(_thousands())
         _legend(axes, 4)
+    promised.set_ylim(bottom=0)
     return figure
 
 

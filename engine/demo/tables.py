@@ -7,23 +7,28 @@ from rich.text import Text
 
 from engine.demo import figures
 from engine.demo.report import ChannelReport, Report
-from engine.demo.tally import MEANINGS
 
-_LEGEND = ("fill rate", "split rate", "cost an order", "shortage")
+_LEGEND = {
+    "value": "what buyers were asked for, in the store's currency",
+    "refused": "orders that got nothing",
+    "fill": "units fulfilled or allocated by units asked; the total leaves out tills",
+    "split": "orders that left in several parcels",
+    "cost": "carrier and handling of an order that was sent",
+    "zone": "mean carrier zone of the parcels",
+    "back": "units returned",
+}
+"""The page explains each figure in full."""
 
 
 def print_report(report: Report, console: Console) -> None:
     """Prints the whole report."""
-    console.print(Group(_channels(report), _calls(report), _facts(report), _verdict(report)))
-    console.print(_legend())
+    console.print(Group(_channels(report), _legend(), Text(), _calls(report), Text(), _facts(report), _verdict(report)))
 
 
 def _channels(report: Report) -> Table:
     table = _table(f"{report.scenario}: what buyers wanted, and what became of it", "channel")
-    for name in ("orders", "units", f"value {report.currency_code}", "refused", "fill rate", "packages", "split rate"):
-        table.add_column(name, justify="right")
-    for name in ("cost an order", "zone", "units back"):
-        table.add_column(name, justify="right")
+    for name in ("orders", "units", "value", "refused", "fill", "parcels", "split", "cost", "zone", "back"):
+        table.add_column(name, justify="right", no_wrap=True)
     for one in report.channels:
         table.add_row(*_channel(one, one.fill_rate))
     table.add_section()
@@ -38,9 +43,9 @@ def _channel(one: ChannelReport, fill_rate: float | None) -> list[str]:
         figures.count(one.units),
         figures.money(one.value_micros, 0),
         figures.count(one.refused_orders),
-        figures.share(fill_rate),
+        figures.share(fill_rate).replace(" %", "%"),
         figures.count(one.packages),
-        figures.share(one.split_rate),
+        figures.share(one.split_rate).replace(" %", "%"),
         figures.money(one.cost_per_order_micros),
         figures.number(one.mean_zone, 2),
         figures.count(one.returned_units),
@@ -121,7 +126,7 @@ def _verdict(report: Report) -> RenderableType:
 
 
 def _legend() -> RenderableType:
-    return Text("\n".join(f"{name}: {MEANINGS[name]}" for name in _LEGEND), "dim")
+    return Text(" · ".join(f"{name}: {meaning}" for name, meaning in _LEGEND.items()), "dim")
 
 
 def _table(title: str, first: str) -> Table:

@@ -1,0 +1,123 @@
+"""Messages of the contract as plain data, for JSON, and as tables, for people."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from engine.cli.output import FAILED, console, print_json
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import FieldDescriptor
+    from google.protobuf.message import Message
+    from rich.console import RenderableType
+
+_DONE = ("OUTCOME_OK", "OUTCOME_PARTIAL")
+
+
+def show(response: "Message", *, as_json: bool) -> None:
+    """Prints a response, and ends the command with 1 when its outcome is a refusal."""
+    data = as_data(response)
+    result = data.get("result")
+    refused = result is not None and result["outcome"] not in _DONE
+    if as_json:
+        print_json(data)
+    else:
+        if refused:
+            _say_refusal(result)
+        else:
+            data.pop("result", None)
+        console().print(*_parts(data if not refused else {k: v for k, v in data.items() if k != "result"}), sep="\n")
+    if refused:
+        raise typer.Exit(FAILED)
+
+
+def as_data(message: "Message") -> dict[str, Any]:
+    """Every field of a message under its name in the contract.
+
+    Numbers stay numbers (the usual JSON of protobuf makes texts of 64-bit ones), enums become their names, times ISO 8601, durations seconds.
+    Messages that are not set are left out.
+    """
+    data: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        if field.is_repeated:
+            data[field.name] = [_value(field, one) for one in getattr(message, field.name)]
+        elif not field.has_presence or message.HasField(field.name):
+            data[field.name] = _value(field, getattr(message, field.name))
+    return data
+
+
+def _value(field: "FieldDescriptor", value: Any) -> Any:
+    if field.enum_type is not None:
+        found = field.enum_type.values_by_number.get(value)
+        return found.name if found is not None else value
+    if field.message_type is None:
+        return value
+    if field.message_type.full_name == "google.protobuf.Timestamp":
+        return value.ToJsonString()
+    if field.message_type.full_name == "google.protobuf.Duration":
+        return value.ToNanoseconds() / 1e9
+    return as_data(value)
+
+
+def _say_refusal(result: dict[str, Any]) -> None:
+    name = result["outcome"].removeprefix("OUTCOME_")
+    about = f" {result['subject']}" if result["subject"] else ""
+    typer.secho("refused: ", fg=typer.colors.YELLOW, bold=True, nl=False, err=True)
+    typer.echo(f"{name}{about}", err=True)
+    if result["detail"]:
+        typer.echo(f"why: {result['detail']}", err=True)
+
+
+def _parts(data: dict[str, Any], title: str = "") -> "Iterable[RenderableType]":
+    """Plain fields as a list, messages within as further lists, repeated ones as tables."""
+    from rich.table import Table
+
+    plain = Table.grid(padding=(0, 2))
+    plain.title, plain.title_justify, plain.title_style = title or None, "left", "bold"
+    nested: list[RenderableType] = []
+    for name, value in data.items():
+        if isinstance(value, dict) and not _is_money(value):
+            nested.extend(_parts(value, _words(name)))
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            nested.append(_table(_words(name), value))
+        elif value not in ("", [], 0, False) or name.endswith(("_units", "_count")):
+            plain.add_row(f"[dim]{_words(name)}[/dim]", _text(value))
+    return [*([plain] if plain.row_count else []), *nested]
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> "RenderableType":
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 1))
+    names = [name for name in rows[0] if any(row.get(name) not in ("", [], 0, None, False) for row in rows)]
+    for name in names:
+        numeric = all(isinstance(row.get(name), int | float | None) for row in rows)
+        table.add_column(_words(name), justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(_text(row.get(name, "")) for name in names))
+    return table
+
+
+def _text(value: Any) -> str:
+    from rich.markup import escape
+
+    if isinstance(value, dict):
+        if _is_money(value):
+            return f"{value['micros'] / 1e6:,.2f} {value['currency_code']}".rstrip()
+        return ", ".join(f"{_words(name)} {_text(one)}" for name, one in value.items() if one not in ("", [], 0))
+    if isinstance(value, list):
+        return "; ".join(_text(one) for one in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return escape(str(value))
+
+
+def _is_money(value: dict[str, Any]) -> bool:
+    return value.keys() == {"currency_code", "micros"}
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
