@@ -1,5 +1,7 @@
 """Deciding what happens to stock outside orders: adjustments, counts, receipts, till sales, imports."""
 
+from collections import defaultdict
+
 import numpy as np
 
 from engine.core.claims import merged
@@ -75,12 +77,13 @@ def decide_adjust(pool: Pool, command: AdjustStock) -> Draft:
         return Draft(StockReply(*pair))
     present = _present(pool, pair)
     row = command.quantity - 1
-    if getattr(present, _CELL_FIELD[row]) + command.delta_units < 0:
+    # Tills may have taken a quantity below zero; it does not fall when it is brought up again.
+    if command.delta_units < 0 and getattr(present, _CELL_FIELD[row]) + command.delta_units < 0:
         return Draft(StockReply(Outcome.INSUFFICIENT_STOCK, command.sku_key, present))
     try:
         (slot,), effects = open_cells(pool, [pair])
     except CapacityExhausted as full:
-        return Draft(StockReply(Outcome.CAPACITY_EXHAUSTED, full.limit))
+        return Draft(StockReply(Outcome.CAPACITY_EXHAUSTED, full.limit, present))
     effects.append(move(slot, row, command.delta_units, command.reason))
     reply = StockReply(Outcome.OK, "", cell_after(present, effects, slot))
     return Draft(reply, effects, (), command.reference)
@@ -97,12 +100,22 @@ def _source(pool: Pool, source_key: str) -> tuple[int, tuple[Document, ...]]:
     return index, (SourcePut(index, source_key),)
 
 
+def _heard(pool: Pool, source_key: str, pair: tuple[int, int]) -> int:
+    """The last number that a feed gave for a cell; 0 when either is new."""
+    source, slot = pool.names.sources.find(source_key), pool.stock.find(*pair)
+    return pool.stock.source_seq(source, slot) if source >= 0 and slot >= 0 else 0
+
+
 def decide_set(pool: Pool, command: SetStock) -> Draft:
     """Set a quantity to a count: not over newer truth of the same feed, not over another number than the caller saw."""
     pair = _locate(pool, command.sku_key, command.node_key)
     if isinstance(pair, Plain):
         return Draft(StockReply(*pair))
     present = _present(pool, pair)
+    if command.source_key and command.source_seq <= _heard(pool, command.source_key, pair):
+        return Draft(StockReply(Outcome.STALE_SOURCE, command.source_key, present))
+    if command.expected_on_hand_units is not None and command.expected_on_hand_units != present.on_hand:
+        return Draft(StockReply(Outcome.STALE_QUANTITY, command.sku_key, present))
     source = -1
     documents: tuple[Document, ...] = ()
     try:
@@ -110,11 +123,8 @@ def decide_set(pool: Pool, command: SetStock) -> Draft:
         if command.source_key:
             source, documents = _source(pool, command.source_key)
     except CapacityExhausted as full:
-        return Draft(StockReply(Outcome.CAPACITY_EXHAUSTED, full.limit))
-    if command.source_key and command.source_seq <= pool.stock.source_seq(source, slot):
-        return Draft(StockReply(Outcome.STALE_SOURCE, command.source_key, present))
-    if command.expected_on_hand_units is not None and command.expected_on_hand_units != present.on_hand:
-        return Draft(StockReply(Outcome.STALE_QUANTITY, command.sku_key, present))
+        return Draft(StockReply(Outcome.CAPACITY_EXHAUSTED, full.limit, present))
+    # From here on nothing may fail.
     opened = cell_after(present, effects, slot)
     for row, now, wanted in (
         (c.ON_HAND, opened.on_hand, command.on_hand_units),
@@ -133,12 +143,15 @@ def _book(
 ) -> tuple[list[int], list[EffectRow]] | Plain:
     """Effects that change on hand of a node for all lines; slots in order of first mention."""
     units = merged(lines)
+    node = pool.names.nodes.find(node_key)
     pairs = []
     for sku_key in units:
-        pair = _locate(pool, sku_key, node_key)
-        if isinstance(pair, Plain):
-            return pair
-        pairs.append(pair)
+        sku = pool.names.skus.find(sku_key)
+        if sku < 0:
+            return Plain(Outcome.UNKNOWN_SKU, sku_key)
+        pairs.append((sku, node))
+    if node < 0:
+        return Plain(Outcome.UNKNOWN_NODE, node_key)
     try:
         slots, effects = open_cells(pool, pairs)
     except CapacityExhausted as full:
@@ -165,7 +178,11 @@ def decide_sale(pool: Pool, command: RecordSale) -> Draft:
     slots, effects = booked
     node = pool.names.nodes.find(command.node_key)
     skus = [pool.names.skus.find(sku_key) for sku_key in merged(command.lines)]
-    after = [cell_after(_present(pool, (sku, node)), effects, slot) for sku, slot in zip(skus, slots, strict=True)]
+    moves: defaultdict[int, list[EffectRow]] = defaultdict(list)
+    for effect in effects:
+        if effect[0] == c.OP_MOVE:
+            moves[effect[1]].append(effect)
+    after = [cell_after(_present(pool, (sku, node)), moves[slot], slot) for sku, slot in zip(skus, slots, strict=True)]
     shortages = tuple(cell for cell in after if cell.atf < 0)
     return Draft(SaleReply(Outcome.OK, "", shortages), effects, (), command.reference)
 
@@ -231,28 +248,39 @@ def _last_of_each(slots: Integers) -> Integers:
 def _import_effects(pool: Pool, command: ImportStock, good: Integers, slots: Integers, opening: Integers) -> Integers:
     """OP_OPEN_CELL and OP_MOVE rows that bring each cell to its last count; row 0 left free. Cells that agree are not moved."""
     cells = pool.state[0]
-    last = _last_of_each(slots)
-    rows, slots = good[last], slots[last]
     defaults = default_safety_stock(pool, set(opening[:, 2].tolist()))
-    fresh = np.array([(slot, defaults[node]) for _, _, node, slot, _, _ in opening.tolist() if node in defaults])
+    fresh = np.array(
+        [(slot, defaults[node]) for _, _, node, slot, _, _ in opening.tolist() if node in defaults], dtype=np.int64
+    ).reshape(-1, 2)
     parts = [np.zeros((1, c.EFFECT_WIDTH), dtype=np.int64), opening]
-    columns = [(c.ON_HAND, np.array(command.on_hand_units, dtype=np.int64)[rows])]
-    present_safety = cells[c.SAFETY_STOCK, slots].copy()
-    if fresh.size:
-        parts.append(_move_rows(fresh[:, 0], c.SAFETY_STOCK, fresh[:, 1], StockReason.POLICY))
-        order = np.argsort(fresh[:, 0])
-        at = np.searchsorted(fresh[order, 0], slots)
-        at[at == len(order)] = 0
-        hit = fresh[order[at], 0] == slots
-        present_safety[hit] = fresh[order[at[hit]], 1]
+    parts.append(_move_rows(fresh[:, 0], c.SAFETY_STOCK, fresh[:, 1], StockReason.POLICY))
+    last = _last_of_each(slots)
+    wanted = np.array(command.on_hand_units, dtype=np.int64)[good[last]]
+    parts.append(_count_rows(slots[last], c.ON_HAND, cells[c.ON_HAND, slots[last]], wanted))
     if command.safety_stock_units:
-        wanted = np.array(command.safety_stock_units, dtype=np.int64)[rows]
-        columns.append((c.SAFETY_STOCK, np.where(wanted < 0, present_safety, wanted)))
-    for row, wanted in columns:
-        now = present_safety if row == c.SAFETY_STOCK else cells[row, slots]
-        changed = wanted != now
-        parts.append(_move_rows(slots[changed], row, (wanted - now)[changed], StockReason.IMPORT))
+        # A row of −1 says nothing, hence the last one that does speaks for the cell.
+        wanted = np.array(command.safety_stock_units, dtype=np.int64)[good]
+        said, wanted = slots[wanted >= 0], wanted[wanted >= 0]
+        last = _last_of_each(said)
+        present = _safety_stock(cells, said[last], fresh)
+        parts.append(_count_rows(said[last], c.SAFETY_STOCK, present, wanted[last]))
     return np.concatenate(parts)
+
+
+def _safety_stock(cells: Integers, slots: Integers, fresh: Integers) -> Integers:
+    """Safety stock at ``slots`` once the cells that are ``fresh`` (slot, units) have got theirs."""
+    present: Integers = cells[c.SAFETY_STOCK, slots].copy()
+    if fresh.size:
+        fresh = fresh[np.argsort(fresh[:, 0])]
+        at = np.minimum(np.searchsorted(fresh[:, 0], slots), len(fresh) - 1)
+        hit = fresh[at, 0] == slots
+        present[hit] = fresh[at[hit], 1]
+    return present
+
+
+def _count_rows(slots: Integers, row: int, present: Integers, wanted: Integers) -> Integers:
+    changed = present != wanted
+    return _move_rows(slots[changed], row, (wanted - present)[changed], StockReason.IMPORT)
 
 
 def _move_rows(slots: Integers, row: int, deltas: Integers, reason: StockReason) -> Integers:
