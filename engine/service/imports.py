@@ -34,7 +34,6 @@ class ImportStream:
         """
         part = self._part(request)
         if self._gathered is not None:
-            self._gathered.add(part)
             return
         if len(self._ahead) >= MESSAGES_AHEAD:
             await self._settle()
@@ -58,6 +57,8 @@ class ImportStream:
         try:
             part = import_message(request, self._engine.rules, self._messages)
             self._require_fit(part, request.request_id)
+            if self._gathered is not None:
+                self._gathered.add(part)
         except InvalidRequest as error:
             place = f"messages[{self._messages}]."
             raise InvalidRequest(

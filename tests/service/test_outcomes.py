@@ -22,7 +22,6 @@ from tests.service.world import (
     World,
     claim,
     ingest,
-    items,
     lines,
     place,
     rate_card,
@@ -63,7 +62,7 @@ async def ordered(world: World, key: str = "o-1") -> orders.Order:
 
 
 async def shipped(world: World) -> orders.Order:
-    """The same order after it left."""
+    """The same after it left."""
     order = await ordered(world)
     for work in order.fulfillment_order_ids:
         await world.client.accept(fulfillment.AcceptRequest(fulfillment_order_id=work))
@@ -383,7 +382,7 @@ async def test_outcome_over_the_wire(world: World, name: str) -> None:
     assert (Outcome(result.outcome), result.subject) == (expected, subject)
     assert result.detail.endswith(".")
     assert result.subject in result.detail
-    assert result.journal_seq > 0
+    assert result.journal_seq
 
 
 def test_every_outcome_is_reached() -> None:
@@ -400,9 +399,3 @@ async def test_what_is_sold_twice_is_granted_once(world: World) -> None:
     await world.stock("sku-1", "east", 10)
     third = await world.client.reserve(reserve(("sku-1", 1), request_id="late"))
     assert third == second
-    priced = await world.client.place_order(
-        orders.PlaceOrderRequest(
-            channel_key="web", order_key="o", lines=items(("sku-1", 1)), reservation_id=first.reservation.reservation_id
-        )
-    )
-    assert priced.order.lines[0].unit_price.micros == 20_000_000

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -96,6 +97,13 @@ async def open_world(
             await server.close()
             await writer.drain()
             await server.stop(0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for something that another thread or the server will bring about."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - nobody here can be told
+            await asyncio.sleep(0.005)
 
 
 async def fill(client: AsyncClient) -> None:
