@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import demo, fulfillment, network, operation, order, reservation, serve, stock, warm
+from engine.cli import demo, fulfillment, imports, network, operation, order, reservation, serve, stock, warm
 
 app = typer.Typer(
     name="stockpool",
@@ -36,6 +36,7 @@ def stockpool(
 
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
+app.command("import")(imports.import_files)
 app.command("status")(operation.status)
 app.command("audit")(operation.audit)
 app.command("warm")(warm.warm)

@@ -34,10 +34,10 @@ async def put_network(client: AsyncClient, scenario: words.Scenario) -> None:
         StockpoolError: a call failed.
     """
     for card in scenario.rate_cards:
-        _check("rate card", await client.put_rate_card(_rate_card(card, scenario.currency_code)))
-    _check("zone chart", await client.put_zone_chart(_zone_chart(scenario.zone_chart)))
+        _check("rate card", await client.put_rate_card(rate_card_request(card, scenario.currency_code)))
+    _check("zone chart", await client.put_zone_chart(zone_chart_request(scenario.zone_chart)))
     for policy in scenario.policies:
-        _check("routing policy", await client.put_routing_policy(_policy(policy)))
+        _check("routing policy", await client.put_routing_policy(policy_request(policy)))
     for nodes in _chunks(scenario.nodes):
         _check("nodes", await client.put_nodes(network.PutNodesRequest(nodes=[_node(node) for node in nodes])))
     for skus in _chunks(scenario.skus):
@@ -85,7 +85,8 @@ def _chunks(items: Sequence[ItemT]) -> Iterator[list[ItemT]]:
         yield chunk
 
 
-def _rate_card(card: words.RateCard, currency_code: str) -> network.PutRateCardRequest:
+def rate_card_request(card: words.RateCard, currency_code: str) -> network.PutRateCardRequest:
+    """The request that puts a rate card."""
     return network.PutRateCardRequest(
         rate_card=network.RateCard(
             service_key=card.service_key,
@@ -97,7 +98,8 @@ def _rate_card(card: words.RateCard, currency_code: str) -> network.PutRateCardR
     )
 
 
-def _zone_chart(chart: words.ZoneChart) -> network.PutZoneChartRequest:
+def zone_chart_request(chart: words.ZoneChart) -> network.PutZoneChartRequest:
+    """The request that puts a zone chart."""
     places = zip(chart.region_keys, chart.latitudes.tolist(), chart.longitudes.tolist(), strict=True)
     return network.PutZoneChartRequest(
         zone_chart=network.ZoneChart(
@@ -110,7 +112,8 @@ def _zone_chart(chart: words.ZoneChart) -> network.PutZoneChartRequest:
     )
 
 
-def _policy(policy: words.RoutingPolicy) -> network.PutRoutingPolicyRequest:
+def policy_request(policy: words.RoutingPolicy) -> network.PutRoutingPolicyRequest:
+    """The request that puts a routing policy."""
     return network.PutRoutingPolicyRequest(
         policy=network.RoutingPolicy(
             policy_key=policy.policy_key,

@@ -63,7 +63,7 @@ async def run_demo(scenario: Scenario, options: RunOptions, server: ServerProces
         with seconds.measure("start"):
             await stack.enter_async_context(server)
         client = await stack.enter_async_context(AsyncClient(server.target))
-        screen.end(f"listening on {server.target}, journal {server.journal_url}")
+        screen.end(f"listening on {server.target}")
         await _require_empty(client)
         await _open(client, scenario, screen, seconds)
         player = Player(client, scenario, in_flight=options.in_flight)

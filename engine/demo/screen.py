@@ -136,18 +136,7 @@ class LiveScreen:
         self._begun = perf_counter()
         self._picture: Picture | None = None
         self._rates: list[float] = []
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            console=console,
-            auto_refresh=False,
-            expand=True,
-        )
+        self._progress = self._bar(total=None)
         self._task: TaskID | None = None
         self._live = Live(console=console, refresh_per_second=2, get_renderable=self._render, transient=True)
         self._live.start()
@@ -155,8 +144,7 @@ class LiveScreen:
     def begin(self, phase: str, total: int | None = None) -> None:
         """Shows a bar for it."""
         self._phase, self._begun = phase, perf_counter()
-        if self._task is not None:
-            self._progress.remove_task(self._task)
+        self._progress = self._bar(total)
         self._task = self._progress.add_task(phase, total=total)
 
     def advance(self, done: int) -> None:
@@ -167,9 +155,7 @@ class LiveScreen:
     def end(self, detail: str) -> None:
         """Ticks the phase off."""
         self._done.append((self._phase, detail, perf_counter() - self._begun))
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-            self._task = None
+        self._task = None
 
     def show(self, picture: Picture) -> None:
         """Shows the numbers, and the rate as one more step of the little curve."""
@@ -186,6 +172,12 @@ class LiveScreen:
         self._live.stop()
         for phase, detail, seconds in self._done:
             self._console.print(f"[green]✓[/green] {phase}: {detail} [dim]({seconds:.1f} s)[/dim]", highlight=False)
+
+    def _bar(self, total: int | None) -> Progress:
+        begin = (SpinnerColumn(), TextColumn("{task.description}"))
+        how_far = (BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())
+        columns = (*begin, *(how_far if total else ()), TimeElapsedColumn())
+        return Progress(*columns, console=self._console, auto_refresh=False, expand=bool(total))
 
     def _render(self) -> RenderableType:
         parts: list[RenderableType] = [_phases(self._done)]
