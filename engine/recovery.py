@@ -6,8 +6,8 @@ import numpy as np
 
 from engine.core.machine import Machine
 from engine.journal import Journal, JournalDamaged
-from engine.journal.codec import decode_run
-from engine.model.decisions import Run
+from engine.journal.codec import decode, decode_run
+from engine.model.decisions import Decision, Run
 from engine.model.limits import Limits
 
 EFFECTS_PER_CALL = 1 << 15
@@ -17,19 +17,22 @@ EFFECTS_PER_CALL = 1 << 15
 def recover(
     journal: Journal, limits: Limits, *, to_seq: int | None = None, progress: Callable[[int], None] | None = None
 ) -> Machine:
-    """A machine in the state that the journal tells, up to and with the record that holds ``to_seq`` (default: its end).
+    """A machine in the state that the journal tells, up to and with ``to_seq`` (default: its end).
 
     ``progress`` is told the sequence reached, now and then. Raises JournalDamaged with the sequence that cannot be read.
     """
     machine = Machine(limits)
     waiting: list[Run] = []
+    tail: list[Decision] = []
     rows = 0
     following = 1
     for record in journal.read():
-        if to_seq is not None and record.first_seq > to_seq:
-            break
         if record.first_seq != following:
             raise JournalDamaged(following, f"the next record starts at seq {record.first_seq}")
+        if to_seq is not None and record.last_seq >= to_seq:
+            # A query may have looked in the middle of a group: only so many decisions of the last record count.
+            tail = [decision for decision in decode(record) if decision.seq <= to_seq]
+            break
         following = record.last_seq + 1
         run = decode_run(record)
         waiting.append(run)
@@ -41,6 +44,8 @@ def recover(
                 progress(machine.seq)
     if waiting:
         machine.apply_run(_joined(waiting))
+    for decision in tail:
+        machine.apply(decision)
     if progress:
         progress(machine.seq)
     return machine
@@ -62,5 +67,5 @@ def _joined(runs: list[Run]) -> Run:
 
 
 def replayed_digest(journal: Journal, limits: Limits, to_seq: int) -> str:
-    """Digest of the state that the journal tells at ``to_seq``, which must end a record."""
+    """Digest of the state that the journal tells at ``to_seq``."""
     return recover(journal, limits, to_seq=to_seq).digest()

@@ -1,0 +1,230 @@
+"""The server itself: health, reflection, limits, status, audit, large messages, an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from engine.client import AsyncClient, StockpoolError
+from engine.journal import Record
+from engine.journal.memory import MemoryJournal
+from engine.model.outcomes import Outcome
+from engine.service.limits import MESSAGE_BYTES_MAX
+from engine.service.server import SERVICES, Server
+from engine.settings import Settings
+from stockpool.v1 import admin_pb2 as admin
+from stockpool.v1 import inventory_pb2 as inventory
+from stockpool.v1 import network_pb2 as network
+from stockpool.v1 import orders_pb2 as orders
+from stockpool.v1 import reservations_pb2 as reservations
+from stockpool.v1.types_pb2 import Destination
+from tests.service.world import World, claim, lines, open_world, reserve
+
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def healths(target: str) -> set[Any]:
+    """What health says of the server and of each service."""
+    async with grpc.aio.insecure_channel(target) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        return {(await stub.Check(health_pb2.HealthCheckRequest(service=name))).status for name in ("", *SERVICES)}
+
+
+async def test_health_while_starting() -> None:
+    server = Server(Settings.load(journal="memory://", port=0))
+    port = await server.start()
+    try:
+        assert await healths(f"localhost:{port}") == {NOT_SERVING}
+    finally:
+        await server.stop(0)
+
+
+async def test_health_while_serving_and_draining(world: World) -> None:
+    assert await healths(world.target) == {SERVING}
+    await world.server.close()
+    assert await healths(world.target) == {NOT_SERVING}
+
+
+async def test_reflection_tells_every_call(world: World) -> None:
+    async with grpc.aio.insecure_channel(world.target) as channel:
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+
+        async def ask(**fields: str) -> Any:
+            call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(**fields)]))
+            return await anext(aiter(call))
+
+        listed = {service.name for service in (await ask(list_services="")).list_services_response.service}
+        assert set(SERVICES) <= listed
+        assert "grpc.health.v1.Health" in listed
+        calls = set()
+        for name in SERVICES:
+            answer = await ask(file_containing_symbol=name)
+            for content in answer.file_descriptor_response.file_descriptor_proto:
+                for service in FileDescriptorProto.FromString(content).service:
+                    calls |= {method.name for method in service.method}
+        assert {"Reserve", "PlaceOrder", "ImportStock", "StreamEvents"} <= calls
+
+
+async def test_status(world: World) -> None:
+    await world.stock("sku-1", "east", 5)
+    await world.client.reserve(reserve(("sku-1", 2)))
+    sale = inventory.RecordSaleRequest(node_key="shop-e", channel_key="till", lines=lines(("sku-2", 3)))
+    shortages = (await world.client.record_sale(sale)).shortages
+    assert [(cell.sku_key, cell.node_key, cell.atf_units) for cell in shortages] == [("sku-2", "shop-e", -3)]
+    status = await world.client.get_status(admin.GetStatusRequest(min_journal_seq=world.writer.last_seq))
+    assert (status.node_count, status.sku_count, status.channel_count, status.cell_count) == (5, 5, 3, 2)
+    assert (status.on_hand_units, status.reserved_units, status.available_units) == (2, 2, 3)
+    assert (status.shortage_units, status.shortage_cell_count) == (3, 1)
+    assert status.open_reservation_count == 1
+    assert status.journal_seq == world.writer.last_seq
+    assert (status.journal_kind, status.version) == ("memory", "0.1.0")
+    assert status.start_time.seconds > 0
+
+
+@pytest.mark.parametrize("replay", [False, True])
+async def test_audit(world: World, replay: bool) -> None:
+    await world.stock("sku-1", "east", 5)
+    await world.client.reserve(reserve(("sku-1", 2)))
+    report = await world.client.audit_invariants(admin.AuditInvariantsRequest(replay=replay))
+    assert (report.ok, list(report.findings)) == (True, [])
+    assert (report.cell_count, report.reservation_count, report.journal_seq) == (1, 1, world.writer.last_seq)
+    assert report.digest
+    assert report.elapsed.nanos
+
+
+async def test_audit_in_the_middle_of_a_group(world: World) -> None:
+    """Others decide before and after it in the same group; the replay ends where the audit looked."""
+    await world.stock("sku-1", "east", 5_000)
+    for _ in range(5):
+        calls = [world.client.reserve(reserve(("sku-1", 1))) for _ in range(20)]
+        calls.insert(10, world.client.audit_invariants(admin.AuditInvariantsRequest(replay=True)))
+        report = (await asyncio.gather(*calls))[10]
+        assert report.ok, report
+
+
+async def test_audit_finds_a_state_that_is_not_the_journals(world: World) -> None:
+    """Someone changed memory behind the engine's back."""
+    await world.stock("sku-1", "east", 5)
+    world.writer._machine.pool.state[0][0, 0] += 1
+    report = await world.client.audit_invariants(admin.AuditInvariantsRequest(replay=True))
+    assert not report.ok
+    assert "replay equals the live state" in {finding.invariant for finding in report.findings}
+
+
+async def test_options_say_what_reserve_grants(world: World) -> None:
+    await world.stock("sku-1", "east", 5)
+    await world.stock("sku-1", "shop-e", 5)
+    request = orders.GetFulfillmentOptionsRequest(
+        channel_key="web",
+        lines=lines(("sku-1", 4)),
+        ship_to=Destination(postal_code="10001"),
+        pickup_store_max=3,
+    )
+    options = await world.client.get_fulfillment_options(request)
+    assert [option.service_key for option in options.ship_options] == ["ground", "express"]
+    assert [option.node_key for option in options.pickup_options] == ["shop-e"]
+    cheapest = options.ship_options[0]
+    response = await world.client.reserve(reserve(("sku-1", 4), service_key=cheapest.service_key))
+    assert (list(response.reservation.legs), response.cost) == (list(cheapest.legs), cheapest.cost)
+    assert response.cost.total.currency_code == "USD"
+    read = await world.client.get_reservation(
+        reservations.GetReservationRequest(reservation_id=response.reservation.reservation_id)
+    )
+    assert read.reservation == response.reservation
+
+
+async def test_batch_of_a_thousand(world: World) -> None:
+    """One result an item, in order; each is decided after the ones before it."""
+    skus = [network.Sku(sku_key=f"b-{number}") for number in range(10)]
+    await world.client.put_skus(network.PutSkusRequest(skus=skus))
+    for sku in skus:
+        await world.stock(sku.sku_key, "east", 3)
+    items = [claim((f"b-{number % 10}", 1)) for number in range(60)]
+    items[5].channel_key = "nowhere"
+    response = await world.client.batch_reserve(reservations.BatchReserveRequest(reservations=items))
+    assert response.result.outcome == Outcome.OK
+    outcomes = [result.outcome for result in response.results]
+    assert len(outcomes) == 60
+    assert outcomes[5] == Outcome.UNKNOWN_CHANNEL
+    assert response.results[5].subject == "nowhere"
+    assert outcomes.count(Outcome.OK) == 30
+    assert outcomes[40:] == [Outcome.INSUFFICIENT_STOCK] * 20
+    granted = [result for result in response.results if result.outcome == Outcome.OK]
+    assert len({result.reservation_id for result in granted}) == 30
+    assert all(result.expire_time.seconds for result in granted)
+    assert {(result.line_index, result.available_units) for result in response.results[40:]} == {(0, 0)}
+
+
+async def test_message_that_is_too_long(world: World) -> None:
+    request = inventory.ImportStockRequest(request_id="x", sku_keys=["k" * 1_000] * (MESSAGE_BYTES_MAX // 1_000 + 1))
+    async with grpc.aio.insecure_channel(
+        world.target, options=[("grpc.max_send_message_length", 2 * MESSAGE_BYTES_MAX)]
+    ) as channel:
+        call: Any = channel.stream_unary(
+            "/stockpool.v1.InventoryService/ImportStock",
+            request_serializer=inventory.ImportStockRequest.SerializeToString,
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(iter([request]))
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class Held(MemoryJournal):
+    """A journal whose appends wait until they are let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = threading.Event()
+        self.open.set()
+
+    def append(self, record: Record, *, expected_seq: int) -> None:
+        self.open.wait(30)
+        super().append(record, expected_seq=expected_seq)
+
+
+async def test_draining_answers_what_was_accepted() -> None:
+    journal = Held()
+    async with open_world(journal=journal) as world:
+        await world.stock("sku-1", "east", 50)
+        journal.open.clear()
+        calls = [asyncio.ensure_future(world.client.reserve(reserve(("sku-1", 1)))) for _ in range(20)]
+        async with asyncio.timeout(30):
+            while world.writer.inbox_count < 20:  # noqa: ASYNC110 - nobody here can be told
+                await asyncio.sleep(0.005)
+        await world.server.close()
+        with pytest.raises(StockpoolError) as caught:
+            await world.client.reserve(reserve(("sku-1", 1)))
+        assert caught.value.reason == "NOT_SERVING"
+        journal.open.set()
+        await world.writer.drain()
+        await world.server.stop(5)
+        answers = await asyncio.gather(*calls)
+        assert {answer.result.outcome for answer in answers} == {Outcome.OK}
+
+
+async def test_an_address_that_is_taken(world: World) -> None:
+    port = int(world.target.rpartition(":")[2])
+    second = Server(Settings.load(journal="memory://", port=port))
+    with pytest.raises(RuntimeError, match="bind"):
+        await second.start()
+
+
+async def test_client_waits_for_a_server_that_starts() -> None:
+    """NOT_SERVING is retried, with the same request id, until the journal has been replayed."""
+    async with open_world() as world:
+        door = world.server._door
+        engine = door._engine
+        assert engine is not None
+        door.close()
+        async with AsyncClient(world.target, retries=5) as client:
+            call = asyncio.ensure_future(client.reserve(reserve(("sku-1", 1))))
+            await asyncio.sleep(0.05)
+            door.open(engine.writer, engine.names, engine.journal)
+            assert (await call).result.outcome == Outcome.INSUFFICIENT_STOCK
