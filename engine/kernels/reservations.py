@@ -18,8 +18,6 @@ from engine.kernels.workspace import ANSWER, WORK, Answer, Work, routing_answer,
 from engine.kernels.zones import (
     MATRIX,
     NETWORK,
-    SLOT_BITS,
-    SLOT_MASK,
     STOCK,
     VECTOR,
     Integers,
@@ -27,9 +25,7 @@ from engine.kernels.zones import (
     Stock,
     ats,
     ats_for,
-    excludes,
-    lane,
-    offered,
+    most_for,
 )
 
 Asked: TypeAlias = tuple[Integers, Integers, Integers]
@@ -44,7 +40,7 @@ ASKED: Final = types.Tuple([MATRIX, MATRIX, VECTOR])
 GRANTED: Final = types.Tuple([MATRIX, MATRIX, MATRIX, VECTOR])
 SCRATCH: Final = types.Tuple([WORK, ANSWER, VECTOR, MATRIX, VECTOR])
 
-LEGS_PER_ITEM_MAX: Final = 4_096
+LEGS_PER_ITEM_MAX: Final = 16_384
 """Room for the legs of one item: a line split by units may touch very many nodes."""
 SHIP_NEEDS: Final = c.FLAG_OPEN | c.FLAG_SHIPS
 PICKUP_NEEDS: Final = c.FLAG_OPEN | c.FLAG_PICKUP
@@ -98,27 +94,6 @@ def merge_lines(item: Integers, lines: Integers, merged: Integers, merged_of: In
 
 
 @inner
-def best_cell(stock: Stock, network: Network, order: Integers, sku: int) -> int:
-    """Most free units at any one node the router may use: what a line can get where splitting by units is not allowed."""
-    cells, skus, index = stock
-    best = np.int64(0)
-    start = skus[c.INDEX_START, sku]
-    for position in range(start, start + skus[c.INDEX_COUNT, sku]):
-        slot = index[position] & SLOT_MASK
-        free = cells[c.ATF, slot] - cells[c.PENDING, slot]
-        if free > best:
-            node = index[position] >> SLOT_BITS
-            zone = lane(network, order, node)
-            if (
-                zone != 0
-                and offered(network[2], network[3], order[c.ORDER_SERVICE], zone)
-                and not excludes(order, node)
-            ):
-                best = free
-    return best
-
-
-@inner
 def available_to(stock: Stock, network: Network, item: Integers, order: Integers, sku: int) -> int:
     """Units of a SKU that the item may have: what its nodes have free, and what the channel's threshold leaves."""
     cells, skus, index = stock
@@ -133,7 +108,7 @@ def available_to(stock: Stock, network: Network, item: Integers, order: Integers
         free = (
             ats_for(stock, network, order, sku)
             if item[c.ITEM_UNIT_SPLIT] == 1
-            else best_cell(stock, network, order, sku)
+            else most_for(stock, network, order, sku)
         )
     if item[c.ITEM_THRESHOLD] > 0 and free > 0 and item[c.ITEM_FACT] == 0:
         free = min(free, ats(stock, network[0], sku, item[c.ITEM_CHANNEL], needs) - item[c.ITEM_THRESHOLD])
