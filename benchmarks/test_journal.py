@@ -8,37 +8,19 @@ own.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.history import Note
 from engine.journal import Record, open_journal
-from tests.postgres import PostgresServer, postgres_server
 
 BODY = os.urandom(2_000)  # a group of about fifty small commands
 GROUPS = {"2 kB": BODY, "40 kB": os.urandom(40_000)}
 REPLAYED_BYTES = 64_000_000
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    match request.param:
-        case "memory":
-            return "memory://"
-        case "sqlite":
-            return f"sqlite:///{tmp_path / 'journal.db'}"
-        case _:
-            server: PostgresServer = request.getfixturevalue("postgres")
-            return server.database()
 
 
 def appender(journal: Any, body: bytes) -> Callable[[], None]:
@@ -53,7 +35,7 @@ def appender(journal: Any, body: bytes) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("size", GROUPS)
-def test_floor(benchmark: Any, tmp_path: Path, size: str) -> None:
+def test_floor(benchmark: Any, tmp_path: Path, note: Note, size: str) -> None:
     body = GROUPS[size]
     benchmark.group = f"append one record of {size}"
     file = os.open(tmp_path / "floor", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
@@ -64,15 +46,21 @@ def test_floor(benchmark: Any, tmp_path: Path, size: str) -> None:
 
     benchmark.pedantic(append, rounds=2_000, warmup_rounds=50)
     os.close(file)
+    note(f"append_{size.replace(' ', '_')}_floor_us", benchmark.stats.stats.median * 1e6, "us")
 
 
 @pytest.mark.parametrize("url", ["memory", "sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize("size", GROUPS)
-def test_append(benchmark: Any, url: str, size: str) -> None:
+def test_append(benchmark: Any, url: str, note: Note, size: str) -> None:
     benchmark.group = f"append one record of {size}"
     with closing(open_journal(url)) as journal:
         benchmark.pedantic(appender(journal, GROUPS[size]), rounds=2_000, warmup_rounds=50)
         assert journal.last_seq() == 2_050 * 50
+    note(
+        f"append_{size.replace(' ', '_')}_{url.partition(':')[0].partition('+')[0]}_us",
+        benchmark.stats.stats.median * 1e6,
+        "us",
+    )
 
 
 @pytest.mark.parametrize("url", ["memory", "sqlite", "postgresql"], indirect=True)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.history import Note
 from engine.kernels import columns as c
 from engine.kernels.routing import route, routing_answer, routing_work
 from engine.kernels.zones import PADDING, SLOT_BITS
@@ -31,6 +32,8 @@ CASES = [
     (5_005, 8, 1.0),
     (5_005, 10, 1.0),
 ]
+NOTED = [(1_573, 3, 0.60), (1_573, 8, 0.60), (5_005, 3, 1.0), (5_005, 10, 1.0)]
+"""Cases that go into the history: those where most nodes stock a SKU."""
 
 
 def stock(chance: np.random.Generator, nodes: int, share: float) -> tuple[Any, Any, Any]:
@@ -78,7 +81,7 @@ def questions(chance: np.random.Generator, line_count: int) -> list[tuple[Any, A
 
 
 @pytest.mark.parametrize(("nodes", "lines", "share"), CASES)
-def test_route(benchmark: Any, nodes: int, lines: int, share: float) -> None:
+def test_route(benchmark: Any, note: Note, nodes: int, lines: int, share: float) -> None:
     chance = np.random.default_rng(1)
     shelves, paths = stock(chance, nodes, share), network(chance, nodes)
     work, answer = routing_work(nodes), routing_answer(64)
@@ -89,4 +92,9 @@ def test_route(benchmark: Any, nodes: int, lines: int, share: float) -> None:
 
     benchmark.pedantic(route, setup=ask, rounds=3_000, warmup_rounds=200)
     assert answer[0][c.PLAN_STATUS] == c.STATUS_ROUTED
-    benchmark.extra_info["p99_us"] = round(float(np.percentile(benchmark.stats.stats.data, 99)) * 1e6, 1)
+    p99_us = float(np.percentile(benchmark.stats.stats.data, 99)) * 1e6
+    benchmark.extra_info["p99_us"] = round(p99_us, 1)
+    if (nodes, lines, share) in NOTED:
+        name = f"route_{lines}_lines_{nodes}_nodes"
+        note(f"{name}_us", benchmark.stats.stats.median * 1e6, "us")
+        note(f"{name}_p99_us", p99_us, "us")

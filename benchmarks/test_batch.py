@@ -1,0 +1,41 @@
+"""BatchReserve over the wire: messages of 1,000 reservations of two lines, two messages in flight, every one durable.
+
+Shipped ones are routed (each SKU lies at a few nodes); collected ones are pinned to a store that has both lines.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from benchmarks.caller import BATCH, BATCH_ITEMS
+from benchmarks.history import Note
+from benchmarks.load import Load, loaded
+from benchmarks.stocking import copy_journal
+from benchmarks.world import World
+
+ROUNDS = 3
+IN_FLIGHT = 2
+
+
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
+def test_batch_reserve(world: World, stocked: Path, url: str, scale: float, note: Note) -> None:
+    copy_journal(f"sqlite:///{stocked}", url)
+    store = url.partition(":")[0].partition("+")[0]
+    with loaded([sys.executable, "-m", "benchmarks.echo_server", url], world, callers=1) as load:
+        for pickup, tag in ((False, ""), (True, "_pickup")):
+            per_s, cpu_us = rates(load, max(4, int(40 * scale)), pickup=pickup)
+            note(f"batch_1000{tag}_{store}_per_s", per_s, "1/s")
+            note(f"batch_1000{tag}_{store}_server_cpu_us", cpu_us, "us")
+
+
+def rates(load: Load, calls: int, *, pickup: bool) -> tuple[float, float]:
+    """Reservations a second, and the server's processor time for one reservation: medians over the rounds."""
+    measured = [load.run(BATCH, calls, IN_FLIGHT, pickup=pickup) for _ in range(ROUNDS + 1)][1:]
+    for one in measured:
+        assert one.granted == one.calls * BATCH_ITEMS, "a reservation was refused"
+    per_s = median(one.calls_per_s for one in measured) * BATCH_ITEMS
+    return per_s, median(one.server_cpu_us for one in measured) / BATCH_ITEMS

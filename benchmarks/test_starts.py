@@ -1,0 +1,51 @@
+"""From the command to a server that answers: with kernels to compile, with kernels compiled before, and with a journal to replay."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from benchmarks.history import Note
+from benchmarks.load import cpu_s, hear, piped
+from benchmarks.world import LARGE, World
+
+SERVE = (sys.executable, "-m", "engine", "serve", "--port", "0", "--json", "--stop-on-eof", "--journal")
+
+
+def start_s(url: str, cache: Path | None = None) -> tuple[float, float]:
+    """Seconds until health says SERVING, and the server's processor seconds until then."""
+    environment = os.environ | ({"STOCKPOOL_CACHE_DIR": str(cache)} if cache else {})
+    begun = time.perf_counter()
+    with piped([*SERVE, url], environment) as server:
+        target = json.loads(hear(server))["target"]
+        with grpc.insecure_channel(target) as channel:
+            health: Any = health_pb2_grpc.HealthStub(channel)
+            said = health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=60)
+            elapsed = time.perf_counter() - begun
+            taken_s = cpu_s(server)
+    assert said.status == health_pb2.HealthCheckResponse.SERVING
+    return elapsed, taken_s
+
+
+def test_start(tmp_path: Path, note: Note) -> None:
+    cache = tmp_path / "kernels"
+    for name, starts in (("cold", 1), ("warm", 3)):
+        elapsed, cpu = zip(*(start_s("memory://", cache) for _ in range(starts)), strict=True)
+        note(f"{name}_start_s", median(elapsed), "s")
+        note(f"{name}_start_cpu_s", median(cpu), "s")
+
+
+def test_start_with_journal(world: World, stocked_url: str, note: Note) -> None:
+    """The world of the load benchmarks: 400,000 cells."""
+    if world is not LARGE:
+        pytest.skip("the small world says nothing about this")
+    note("start_400k_cells_s", median(start_s(stocked_url)[0] for _ in range(3)), "s")
