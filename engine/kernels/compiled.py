@@ -49,5 +49,5 @@ def inner(function: Callable[..., Any]) -> Any:
     """For functions that only kernels call: compiled into their callers. Without an entry from Python, which would be a third of the
     time to compile them.
     """
-    options: dict[str, Any] = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return njit(**options)(function)
+    compiling: Any = njit
+    return compiling(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
