@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import llvmlite
 import numba
@@ -35,6 +35,8 @@ def cache_folder() -> Path:
 
 config.CACHE_DIR = str(cache_folder())
 
+_njit = cast("Any", njit)  # its stubs do not know every option
+
 
 def kernel(signature: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile at import with an explicit ``signature``, cached on disk, without the interpreter lock.
@@ -49,5 +51,4 @@ def inner(function: Callable[..., Any]) -> Any:
     """For functions that only kernels call: compiled into their callers. Without an entry from Python, which would be a third of the
     time to compile them.
     """
-    compiling: Any = njit
-    return compiling(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return _njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
