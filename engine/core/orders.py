@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from engine.core.claims import Package, Planner, Question, ask
 from engine.core.draft import Draft
 from engine.core.fulfillment import allocation, make_work, order_state, with_work
-from engine.core.reservations import find_open
 from engine.kernels import columns as c
 from engine.model.commands import CancelOrder, IngestOrder, PlaceOrder, PricedLines
 from engine.model.decisions import EffectRow
@@ -20,7 +19,7 @@ from engine.model.outcomes import (
 )
 from engine.model.replies import Cost, OrderReply
 from engine.pool.pool import Pool
-from engine.pool.reservations import Held, Reservation
+from engine.pool.reservations import CLOSED_OUTCOME, Held, Reservation
 
 
 def _new_order(
@@ -78,6 +77,19 @@ def _priced(question: Question, lines: PricedLines) -> list[tuple[int, int, int]
     return [(sku, units, lines[at][2]) for at, (sku, units) in enumerate(question.lines)]
 
 
+def _duplicate(pool: Pool, channel: int, order_key: str) -> OrderReply | None:
+    existing = pool.orders.order_of_key(channel, order_key)
+    return OrderReply(Outcome.DUPLICATE_ORDER, order_key, existing_order_id=existing) if existing else None
+
+
+def _claim_refusal(pool: Pool, question: Question, channel: int, order_key: str) -> OrderReply | None:
+    """Why a claim cannot become an order, before stock is looked at: a used key stands between unknown names and unfit nodes."""
+    refusal = OrderReply(Outcome(question.refusal), question.subject) if question.refusal else None
+    if refusal is not None and refusal.outcome < Outcome.DUPLICATE_ORDER:
+        return refusal
+    return _duplicate(pool, channel, order_key) or refusal
+
+
 def decide_place(pool: Pool, planner: Planner, command: PlaceOrder, now_ns: int) -> Draft:
     """Make an order, from a reservation or with plan and units in this one decision."""
     channel = pool.names.channels.find(command.channel_key)
@@ -86,13 +98,9 @@ def decide_place(pool: Pool, planner: Planner, command: PlaceOrder, now_ns: int)
     if command.claim is None:
         return _place_reserved(pool, command, channel, now_ns)
     question = ask(pool, command.claim, now_ns)
-    if question.refusal and question.refusal < Outcome.DUPLICATE_ORDER:
-        return Draft(OrderReply(Outcome(question.refusal), question.subject))
-    existing = pool.orders.order_of_key(channel, command.order_key)
-    if existing:
-        return Draft(OrderReply(Outcome.DUPLICATE_ORDER, command.order_key, existing_order_id=existing))
-    if question.refusal:
-        return Draft(OrderReply(Outcome(question.refusal), question.subject))
+    refusal = _claim_refusal(pool, question, channel, command.order_key)
+    if refusal is not None:
+        return Draft(refusal)
     plan = planner.plan(question)
     if not plan.granted:
         return Draft(OrderReply(plan.outcome, "", shortages=plan.shortages))
@@ -107,11 +115,10 @@ def decide_ingest(pool: Pool, planner: Planner, command: IngestOrder, now_ns: in
     booked before.
     """
     question = ask(pool, command.claim, now_ns, fact=True)
-    if question.refusal:
-        return Draft(OrderReply(Outcome(question.refusal), question.subject))
-    existing = pool.orders.order_of_key(question.channel_index, command.order_key)
-    if existing:
-        return Draft(OrderReply(Outcome.DUPLICATE_ORDER, command.order_key, existing_order_id=existing))
+    channel = pool.names.channels.find(command.claim.channel_key)
+    refusal = _claim_refusal(pool, question, channel, command.order_key)
+    if refusal is not None:
+        return Draft(refusal)
     plan = planner.plan(question)
     order = _new_order(pool, question, command, command.claim.postal_code, now_ns)
     order = order._replace(lines=_lines(_priced(question, command.lines), plan.legs))
@@ -120,24 +127,33 @@ def decide_ingest(pool: Pool, planner: Planner, command: IngestOrder, now_ns: in
     return _draft(pool, order, plan.legs, plan.packages, reply, [])
 
 
-def _place_reserved(pool: Pool, command: PlaceOrder, channel: int, now_ns: int) -> Draft:
-    """Turn a reservation into an order; units that the order does not take are given back."""
+def _reserved_refusal(pool: Pool, command: PlaceOrder, channel: int, found: Reservation | None) -> OrderReply | None:
+    """Why a reservation cannot become this order, whatever it holds. The guards stand in the order of their outcomes' numbers."""
     for sku_key, _, _ in command.lines:
         if sku_key not in pool.names.skus.index_of:
-            return Draft(OrderReply(Outcome.UNKNOWN_SKU, sku_key))
-    found = find_open(pool, command.reservation_id)
-    if found == Outcome.UNKNOWN_RESERVATION:
-        return Draft(OrderReply(Outcome.UNKNOWN_RESERVATION, str(command.reservation_id)))
-    existing = pool.orders.order_of_key(channel, command.order_key)
-    if existing:
-        return Draft(OrderReply(Outcome.DUPLICATE_ORDER, command.order_key, existing_order_id=existing))
-    if isinstance(found, Outcome):
-        return Draft(OrderReply(found, str(command.reservation_id)))
-    if found.channel_index != channel:
-        # Another channel's reservation is not this caller's to take.
-        return Draft(OrderReply(Outcome.UNKNOWN_RESERVATION, str(command.reservation_id)))
-    if command.postal_code and pool.network.region_of(command.postal_code) != found.destination:
-        return Draft(OrderReply(Outcome.UNKNOWN_DESTINATION, command.postal_code))
+            return OrderReply(Outcome.UNKNOWN_SKU, sku_key)
+    if command.postal_code:
+        region = pool.network.region_of(command.postal_code)
+        # Goods to be collected go nowhere, hence no address lies in their region.
+        elsewhere = found is not None and (found.kind == FulfillmentKind.PICKUP or found.destination != region)
+        if region < 0 or elsewhere:
+            return OrderReply(Outcome.UNKNOWN_DESTINATION, command.postal_code)
+    if found is None:
+        return OrderReply(Outcome.UNKNOWN_RESERVATION, str(command.reservation_id))
+    duplicate = _duplicate(pool, channel, command.order_key)
+    if duplicate is None and found.state != ReservationState.HELD:
+        return OrderReply(CLOSED_OUTCOME[found.state], str(command.reservation_id))
+    return duplicate
+
+
+def _place_reserved(pool: Pool, command: PlaceOrder, channel: int, now_ns: int) -> Draft:
+    """Turn a reservation into an order; units that the order does not take are given back."""
+    found = pool.reservations.get(command.reservation_id)
+    if found is not None and found.channel_index != channel:
+        found = None  # another channel's reservation is not this caller's to take, nor to know of
+    refusal = _reserved_refusal(pool, command, channel, found)
+    if refusal is not None or found is None:
+        return Draft(refusal or OrderReply(Outcome.UNKNOWN_RESERVATION))
     taken = _taken(pool, command.lines, found)
     if isinstance(taken, str):
         return Draft(OrderReply(Outcome.UNITS_EXCEEDED, taken))
@@ -176,7 +192,7 @@ def _taken(pool: Pool, lines: PricedLines, found: Reservation) -> tuple[list[tup
         return whole, [leg._replace(line_index=at) for at, held in enumerate(by_line.values()) for leg in held]
     left = [[cell(leg.slot)[0], leg.slot, leg.units] for leg in found.legs]
     asked: list[tuple[int, int, int]] = []
-    legs: list[Held] = []
+    taken: defaultdict[tuple[int, int], int] = defaultdict(int)
     for at, (sku_key, units, price) in enumerate(lines):
         sku = pool.names.skus.find(sku_key)
         asked.append((sku, units, price))
@@ -186,10 +202,11 @@ def _taken(pool: Pool, lines: PricedLines, found: Reservation) -> tuple[list[tup
                 take = min(wanted, entry[2])
                 entry[2] -= take
                 wanted -= take
-                legs.append(Held(at, entry[1], take))
+                taken[at, entry[1]] += take
         if wanted:
             return sku_key
-    return asked, legs
+    # One leg a line and cell, however the reservation's own lines were cut: a node's work never has more lines than the order.
+    return asked, [Held(at, slot, units) for (at, slot), units in taken.items()]
 
 
 def reserved_packages(pool: Pool, found: Reservation, legs: Sequence[Held]) -> tuple[Package, ...]:
