@@ -1,5 +1,9 @@
 """Deciding returns: where goods go back to, and what they become when they arrive."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from engine.core.claims import node_refusal
@@ -8,7 +12,7 @@ from engine.core.stock import open_cells
 from engine.kernels import columns as c
 from engine.model.commands import AuthorizeReturn, ReceiveReturn
 from engine.model.decisions import Document, EffectRow
-from engine.model.orders import Order, Return, ReturnLine
+from engine.model.orders import Order, ReceivedItem, Return, ReturnLine
 from engine.model.outcomes import Disposition, Outcome, ReturnState, StockReason
 from engine.model.replies import ReturnReply
 from engine.pool.pool import Pool
@@ -20,19 +24,38 @@ UNAVAILABLE_ROW = {Disposition.REFURBISH: c.IN_RETURN, Disposition.QUARANTINE: c
 ON_HAND_AFTER = (Disposition.RESTOCK, Disposition.REFURBISH, Disposition.QUARANTINE)
 
 
+class _Journey(NamedTuple):
+    """How goods travel: to the node where they are brought (``node_index`` −1: by parcel), or from a region by a service."""
+
+    node_index: int
+    region_index: int = -1
+    service_index: int = -1
+
+
 def decide_authorize(pool: Pool, command: AuthorizeReturn, now_ns: int) -> Draft:
     """Expect goods back at the cheapest node that takes them, or where the buyer brings them."""
     channel = pool.names.channels.find(command.channel_key)
     if channel < 0:
         return Draft(ReturnReply(Outcome.UNKNOWN_CHANNEL, command.channel_key))
-    resolved = _goods(pool, command, channel)
+    for _, sku_key, _ in () if command.order_id else command.lines:
+        if pool.names.skus.find(sku_key) < 0:
+            return Draft(ReturnReply(Outcome.UNKNOWN_SKU, sku_key))
+    journey = _journey(pool, command, channel)
+    if isinstance(journey, ReturnReply):
+        return Draft(journey)
+    refusal = _unknown_order(pool, command, channel)
+    if refusal is not None:
+        return Draft(refusal)
+    unfit = node_refusal(pool, journey.node_index, channel, c.FLAG_RETURNS) if journey.node_index >= 0 else None
+    if unfit:
+        return Draft(ReturnReply(unfit, command.drop_off_node_key))
+    resolved = _goods(pool, command)
     if isinstance(resolved, ReturnReply):
         return Draft(resolved)
     order, goods = resolved
-    chosen = _choose_node(pool, command, channel, goods)
-    if isinstance(chosen, ReturnReply):
-        return Draft(chosen)
-    node, cost = chosen
+    node, cost = _choose_node(pool, journey, channel, goods)
+    if node < 0:
+        return Draft(ReturnReply(Outcome.NO_RETURN_NODE))
     try:
         slots, effects = open_cells(pool, [(sku, node) for _, sku, _ in goods])
     except CapacityExhausted as full:
@@ -45,25 +68,38 @@ def decide_authorize(pool: Pool, command: AuthorizeReturn, now_ns: int) -> Draft
     return Draft(ReturnReply(Outcome.OK, "", record), effects, documents)
 
 
-def _goods(
-    pool: Pool, command: AuthorizeReturn, channel: int
-) -> tuple[Order | None, list[tuple[int, int, int]]] | ReturnReply:
-    """(order line or −1, SKU, units) of each line, and the order with the units marked as returned."""
-    goods = []
+def _journey(pool: Pool, command: AuthorizeReturn, channel: int) -> _Journey | ReturnReply:
+    if command.drop_off_node_key:
+        node = pool.names.nodes.find(command.drop_off_node_key)
+        return _Journey(node) if node >= 0 else ReturnReply(Outcome.UNKNOWN_NODE, command.drop_off_node_key)
+    region = pool.network.region_of(command.postal_code)
+    if region < 0:
+        return ReturnReply(Outcome.UNKNOWN_DESTINATION, command.postal_code)
+    service_key = command.service_key or pool.network.policy_of(channel).default_service_key
+    service = pool.names.services.find(service_key)
+    return _Journey(-1, region, service) if service >= 0 else ReturnReply(Outcome.UNKNOWN_SERVICE, service_key)
+
+
+def _unknown_order(pool: Pool, command: AuthorizeReturn, channel: int) -> ReturnReply | None:
+    """The refusal when the channel has no such order, or the order no such line."""
     if not command.order_id:
-        for _, sku_key, units in command.lines:
-            sku = pool.names.skus.find(sku_key)
-            if sku < 0:
-                return ReturnReply(Outcome.UNKNOWN_SKU, sku_key)
-            goods.append((-1, sku, units))
-        return None, goods
+        return None
     order = pool.orders.orders.get(command.order_id)
     if order is None or order.channel_index != channel:
         return ReturnReply(Outcome.UNKNOWN_ORDER, str(command.order_id))
-    lines = list(order.lines)
     for index, _, _ in command.lines:
-        if index >= len(lines):
+        if index >= len(order.lines):
             return ReturnReply(Outcome.UNKNOWN_LINE, str(index))
+    return None
+
+
+def _goods(pool: Pool, command: AuthorizeReturn) -> tuple[Order | None, list[tuple[int, int, int]]] | ReturnReply:
+    """(order line or −1, SKU, units) of each line, and the order with the units marked as returned."""
+    if not command.order_id:
+        return None, [(-1, pool.names.skus.find(sku_key), units) for _, sku_key, units in command.lines]
+    order = pool.orders.orders[command.order_id]
+    lines = list(order.lines)
+    goods = []
     for index, _, units in command.lines:
         line = lines[index]
         if units > line.fulfilled_units - line.returned_units:
@@ -73,34 +109,20 @@ def _goods(
     return order._replace(lines=tuple(lines)), goods
 
 
-def _choose_node(
-    pool: Pool, command: AuthorizeReturn, channel: int, goods: list[tuple[int, int, int]]
-) -> tuple[int, int] | ReturnReply:
-    """Node and cost: Σ carrier (zone, weight) + handling of each unit, least first, ties to the lower node."""
+def _choose_node(pool: Pool, journey: _Journey, channel: int, goods: list[tuple[int, int, int]]) -> tuple[int, int]:
+    """Node and cost: Σ carrier (zone, weight) + handling of each unit, least first, ties to the lower node; −1: there is none."""
     network = pool.network
     units = sum(count for _, _, count in goods)
-    if command.drop_off_node_key:
-        node = pool.names.nodes.find(command.drop_off_node_key)
-        if node < 0:
-            return ReturnReply(Outcome.UNKNOWN_NODE, command.drop_off_node_key)
-        refusal = node_refusal(pool, node, channel, c.FLAG_RETURNS)
-        if refusal:
-            return ReturnReply(refusal, command.drop_off_node_key)
-        return node, units * network.nodes[node].unit_cost_micros
-    region = network.region_of(command.postal_code)
-    if region < 0:
-        return ReturnReply(Outcome.UNKNOWN_DESTINATION, command.postal_code)
-    service_key = command.service_key or network.policy_of(channel).default_service_key
-    service = pool.names.services.find(service_key)
-    if service < 0:
-        return ReturnReply(Outcome.UNKNOWN_SERVICE, service_key)
+    if journey.node_index >= 0:
+        return journey.node_index, units * network.nodes[journey.node_index].unit_cost_micros
     nodes = network.candidates(channel, RETURN_NEEDS)
     grams = sum(network.skus[sku].weight_grams * count for _, sku, count in goods)
-    by_zone = np.array([network.carrier_micros(service, zone, grams) for zone in range(network.rates.shape[1])])
-    carrier = by_zone[network.zones[region, nodes]]
+    zones = range(network.rates.shape[1])
+    by_zone = np.array([network.carrier_micros(journey.service_index, zone, grams) for zone in zones])
+    carrier = by_zone[network.zones[journey.region_index, nodes]]
     nodes, carrier = nodes[carrier >= 0], carrier[carrier >= 0]
     if not nodes.size:
-        return ReturnReply(Outcome.NO_RETURN_NODE)
+        return -1, 0
     costs = carrier + units * network.node_rows[c.NODE_UNIT_COST, nodes]
     best = int(np.argmin(costs))
     return int(nodes[best]), int(costs[best])
@@ -130,23 +152,27 @@ def decide_receive(pool: Pool, command: ReceiveReturn) -> Draft:
         lines[item.line_index] = line._replace(
             received_units=line.received_units + item.units, restocked_units=line.restocked_units + restocked
         )
+    kept = [item for item in command.items if item.disposition in ON_HAND_AFTER]
     try:
-        slots, effects = open_cells(pool, [(goods.lines[item.line_index].sku_index, node) for item in command.items])
+        slots, effects = open_cells(pool, [(goods.lines[item.line_index].sku_index, node) for item in kept])
     except CapacityExhausted as full:
         return Draft(ReturnReply(Outcome.CAPACITY_EXHAUSTED, full.limit, goods))
     # From here on nothing may fail.
-    for item, slot in zip(command.items, slots, strict=True):
-        effects += _arrival(goods.lines[item.line_index].slot, slot, item.units, item.disposition)
+    effects += _no_longer_incoming(pool, goods, command.items)
+    for item, slot in zip(kept, slots, strict=True):
+        effects.append(move(slot, c.ON_HAND, item.units, StockReason.RETURN))
+        if item.disposition in UNAVAILABLE_ROW:
+            effects.append(move(slot, UNAVAILABLE_ROW[item.disposition], item.units, StockReason.RETURN))
     complete = not any(line.expected_units for line in lines)
     state = ReturnState.RECEIVED if complete else ReturnState.PARTLY_RECEIVED
     after = goods._replace(lines=tuple(lines), state=state)
     return Draft(ReturnReply(Outcome.OK, "", after), effects, (after,))
 
 
-def _arrival(expected_slot: int, slot: int, units: int, disposition: Disposition) -> list[EffectRow]:
-    effects = [move(expected_slot, c.INCOMING, -units, StockReason.RETURN)]
-    if disposition in ON_HAND_AFTER:
-        effects.append(move(slot, c.ON_HAND, units, StockReason.RETURN))
-    if disposition in UNAVAILABLE_ROW:
-        effects.append(move(slot, UNAVAILABLE_ROW[disposition], units, StockReason.RETURN))
-    return effects
+def _no_longer_incoming(pool: Pool, goods: Return, items: Sequence[ReceivedItem]) -> list[EffectRow]:
+    """What arrived is not expected any more; what an adjustment wrote off before is not written off twice."""
+    units: defaultdict[int, int] = defaultdict(int)
+    for item in items:
+        units[goods.lines[item.line_index].slot] += item.units
+    left = {slot: min(count, pool.stock.units(slot, c.INCOMING)) for slot, count in units.items()}
+    return [move(slot, c.INCOMING, -count, StockReason.RETURN) for slot, count in left.items() if count]
