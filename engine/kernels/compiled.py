@@ -43,7 +43,7 @@ def kernel(signature: Any) -> Callable[[Callable[..., Any]], Any]:
 
     Eager on purpose: a lazy kernel recompiles silently for an int32 argument.
     """
-    decorate: Callable[[Callable[..., Any]], Any] = njit(signature, cache=True, nogil=True, no_cfunc_wrapper=True)
+    decorate: Callable[[Callable[..., Any]], Any] = _njit(signature, cache=True, nogil=True, no_cfunc_wrapper=True)
     return decorate
 
 
