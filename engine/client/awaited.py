@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
@@ -54,8 +54,11 @@ class AsyncClient(AwaitedCalls):
 
     async def stream_events(
         self, request: admin.StreamEventsRequest, *, timeout_s: float | None = None
-    ) -> AsyncIterator[admin.StreamEventsResponse]:
-        """StreamEvents. When the connection fails it goes on behind the last event it gave: none is missed, none comes twice."""
+    ) -> AsyncGenerator[admin.StreamEventsResponse, None]:
+        """StreamEvents. When the connection fails it goes on behind the last event it gave: none is missed, none comes twice.
+
+        Close the generator when you stop before its end: that frees the stream.
+        """
         invoke: Any = self.channel.unary_stream(
             EVENTS_PATH,
             request_serializer=admin.StreamEventsRequest.SerializeToString,

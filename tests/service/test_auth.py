@@ -12,7 +12,6 @@ import grpc
 import pytest
 
 from engine.client import AsyncClient, StockpoolError
-from engine.model.outcomes import Outcome
 from engine.service.auth import Auth
 from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import fulfillment_pb2 as fulfillment
@@ -21,7 +20,7 @@ from stockpool.v1 import network_pb2 as network
 from stockpool.v1 import orders_pb2 as orders
 from stockpool.v1 import reservations_pb2 as reservations
 from stockpool.v1 import returns_pb2 as returns
-from tests.service.world import World, fill, ingest, lines, open_world, place, reserve
+from tests.service.world import Outcome, World, fill, ingest, lines, open_world, place, reserve
 
 
 def credential(name: str, **fields: Any) -> dict[str, Any]:

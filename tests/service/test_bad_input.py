@@ -16,11 +16,14 @@ from stockpool.v1 import network_pb2 as network
 from stockpool.v1 import orders_pb2 as orders
 from stockpool.v1 import reservations_pb2 as reservations
 from stockpool.v1 import returns_pb2 as returns
+from stockpool.v1 import types_pb2 as types
 from stockpool.v1.types_pb2 import Destination, LineItem, Money
 from tests.service.world import World, claim, ingest, items, lines, place, rate_card, reserve, usd, zone_chart
 
 LONG = "k" * 65
 NAN = float("nan")
+NONE_SUCH: Any = 99
+"""A number that no enum has."""
 
 
 def bad_chart() -> network.ZoneChart:
@@ -64,10 +67,14 @@ MALFORMED: list[tuple[str, Any, list[str]]] = [
     ("release_reservation", reservations.ReleaseReservationRequest(), ["reservation_id"]),
     (
         "adjust_stock",
-        inventory.AdjustStockRequest(quantity=6, reason=99),
+        inventory.AdjustStockRequest(quantity=types.QUANTITY_RESERVED, reason=NONE_SUCH),
         ["sku_key", "node_key", "quantity", "delta_units", "reason"],
     ),
-    ("adjust_stock", inventory.AdjustStockRequest(sku_key="a", node_key="b", delta_units=1, quantity=42), ["quantity"]),
+    (
+        "adjust_stock",
+        inventory.AdjustStockRequest(sku_key="a", node_key="b", delta_units=1, quantity=NONE_SUCH),
+        ["quantity"],
+    ),
     ("set_stock", inventory.SetStockRequest(sku_key="a", node_key="b", source_seq=4), ["on_hand_units", "source_key"]),
     (
         "set_stock",
@@ -76,7 +83,7 @@ MALFORMED: list[tuple[str, Any, list[str]]] = [
     ),
     ("receive_stock", inventory.ReceiveStockRequest(lines=[LineItem(sku_key="a")]), ["node_key", "lines[0].units"]),
     ("record_sale", inventory.RecordSaleRequest(reference="a\nb"), ["node_key", "channel_key", "lines", "reference"]),
-    ("get_availability", inventory.GetAvailabilityRequest(kind=7), ["channel_key", "sku_key", "kind"]),
+    ("get_availability", inventory.GetAvailabilityRequest(kind=NONE_SUCH), ["channel_key", "sku_key", "kind"]),
     (
         "batch_get_availability",
         inventory.BatchGetAvailabilityRequest(channel_key="web", sku_keys=["a", "", "c\x00"]),
@@ -88,7 +95,7 @@ MALFORMED: list[tuple[str, Any, list[str]]] = [
         "put_nodes",
         network.PutNodesRequest(
             nodes=[
-                network.Node(node_key="a", latitude=91, longitude=NAN, kind=9, default_safety_stock_units=-1),
+                network.Node(node_key="a", latitude=91, longitude=NAN, kind=NONE_SUCH, default_safety_stock_units=-1),
                 network.Node(node_key="a", package_cost=Money(micros=-1), unit_cost=Money(currency_code="$")),
             ]
         ),
@@ -162,7 +169,11 @@ MALFORMED: list[tuple[str, Any, list[str]]] = [
         ["order_id", "lines[0].line_index", "lines[0].units", "lines[2].line_index"],
     ),
     ("get_order", orders.GetOrderRequest(), ["channel_key", "order_key"]),
-    ("list_fulfillment_orders", fulfillment.ListFulfillmentOrdersRequest(states=[0]), ["node_key", "states[0]"]),
+    (
+        "list_fulfillment_orders",
+        fulfillment.ListFulfillmentOrdersRequest(states=[NONE_SUCH]),
+        ["node_key", "states[0]"],
+    ),
     ("accept", fulfillment.AcceptRequest(), ["fulfillment_order_id"]),
     ("reject", fulfillment.RejectRequest(fulfillment_order_id=1), ["reason"]),
     ("ship", fulfillment.ShipRequest(fulfillment_order_id=1, tracking="\t"), ["tracking"]),

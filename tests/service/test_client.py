@@ -57,7 +57,7 @@ class Moody(ReservationServiceServicer, InventoryServiceServicer, AdminServiceSe
 @pytest.fixture
 async def moody(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Moody]:
     monkeypatch.setattr(attempts, "PAUSE_FIRST_S", 0.001)
-    servicer, server = Moody(), grpc.aio.server()
+    servicer, server = Moody(), grpc.aio.server()  # type: ignore[abstract]
     add_ReservationServiceServicer_to_server(servicer, server)
     add_InventoryServiceServicer_to_server(servicer, server)
     add_AdminServiceServicer_to_server(servicer, server)

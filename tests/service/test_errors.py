@@ -17,7 +17,6 @@ from engine.client import AsyncClient, StockpoolError
 from engine.core.machine import Machine
 from engine.journal import JournalUnavailable, Record
 from engine.journal.memory import MemoryJournal, Tape
-from engine.model.outcomes import Outcome
 from engine.service.convert import reservations as convert
 from engine.service.door import Door
 from engine.service.server import Server
@@ -26,7 +25,7 @@ from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
 from stockpool.v1.errors_pb2 import ErrorReason
-from tests.service.world import LIMITS, World, open_world, reserve, until
+from tests.service.world import LIMITS, Outcome, World, open_world, reserve, until
 
 REACHED_ELSEWHERE = {"INVALID_FIELD", "LIMIT_EXCEEDED", "UNAUTHENTICATED", "PERMISSION_DENIED"}
 """In test_bad_input and test_auth."""

@@ -14,7 +14,6 @@ from google.protobuf.duration_pb2 import Duration
 from engine.client import AsyncClient, Client, StockpoolError
 from engine.journal import Record
 from engine.journal.memory import MemoryJournal
-from engine.model.outcomes import Outcome
 from engine.service import events as module
 from engine.service.limits import EVENT_STREAMS_MAX
 from stockpool.v1 import admin_pb2 as admin
@@ -24,7 +23,7 @@ from stockpool.v1 import orders_pb2 as orders
 from stockpool.v1 import reservations_pb2 as reservations
 from stockpool.v1 import returns_pb2 as returns
 from stockpool.v1 import types_pb2 as types
-from tests.service.world import SECOND_NS, World, claim, ingest, lines, open_world, place, reserve, until
+from tests.service.world import SECOND_NS, Outcome, World, claim, ingest, lines, open_world, place, reserve, until
 
 
 async def events(world: World, from_seq: int = 0) -> list[admin.Event]:
@@ -192,7 +191,7 @@ async def test_parts_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) 
 
 async def test_follow(world: World) -> None:
     stream = world.client.stream_events(admin.StreamEventsRequest(from_seq=world.writer.last_seq + 1, follow=True))
-    seen = []
+    seen: list[admin.Event] = []
 
     async def read() -> None:
         async for part in stream:

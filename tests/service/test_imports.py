@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from engine.client import StockpoolError
-from engine.model.outcomes import Outcome
 from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
-from tests.service.world import LIMITS, World, open_world
+from tests.service.world import LIMITS, Outcome, World, open_world
 
 
 def part(*rows: tuple[str, str, int], **fields: Any) -> inventory.ImportStockRequest:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from engine.model.outcomes import Outcome
 from stockpool.v1 import fulfillment_pb2 as fulfillment
 from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
@@ -19,6 +18,7 @@ from stockpool.v1.types_pb2 import Destination
 from tests.service.world import (
     SECOND_NS,
     WEST,
+    Outcome,
     World,
     claim,
     ingest,
@@ -242,6 +242,7 @@ async def released(world: World) -> Any:
 @outcome(Outcome.EXTENSION_LIMIT)
 async def extended_too_often(world: World) -> Any:
     reservation = await held(world, ttl=Duration(seconds=86_400))
+    response: Any = None
     for _ in range(8):
         request = reservations.ExtendReservationRequest(reservation_id=reservation, ttl=Duration(seconds=86_400))
         response = await world.client.extend_reservation(request)
@@ -269,6 +270,7 @@ async def node_lacks_pickup(world: World) -> Any:
 
 @outcome(Outcome.STALE_SOURCE, "wms")
 async def stale_source(world: World) -> Any:
+    response: Any = None
     for units in (5, 9):
         response = await world.client.set_stock(
             inventory.SetStockRequest(
@@ -352,6 +354,7 @@ async def nobody_takes_it_back(world: World) -> Any:
 
 @outcome(Outcome.CAPACITY_EXHAUSTED, "services_max")
 async def too_many_services(world: World) -> Any:
+    response: Any = None
     for number in range(3):
         card = rate_card(f"service-{number}", 1)
         response = await world.client.put_rate_card(network.PutRateCardRequest(rate_card=card))
@@ -388,14 +391,3 @@ async def test_outcome_over_the_wire(world: World, name: str) -> None:
 def test_every_outcome_is_reached() -> None:
     reached = {expected for expected, _, _ in ACTS.values()}
     assert not set(Outcome) - reached
-
-
-async def test_what_is_sold_twice_is_granted_once(world: World) -> None:
-    """A refusal sticks to its id, also when stock has come meanwhile."""
-    await world.stock("sku-1", "east", 1)
-    first = await world.client.reserve(reserve(("sku-1", 1)))
-    second = await world.client.reserve(reserve(("sku-1", 1), request_id="late"))
-    assert (first.result.outcome, second.result.outcome) == (Outcome.OK, Outcome.INSUFFICIENT_STOCK)
-    await world.stock("sku-1", "east", 10)
-    third = await world.client.reserve(reserve(("sku-1", 1), request_id="late"))
-    assert third == second

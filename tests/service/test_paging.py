@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from engine.model.outcomes import Outcome
 from stockpool.v1 import fulfillment_pb2 as fulfillment
 from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
 from stockpool.v1 import types_pb2 as types
-from tests.service.world import World, ingest, place
+from tests.service.world import Outcome, World, ingest, place
 
 
 async def pages(call: Any, request: Any, field: str, page_size: int) -> list[list[Any]]:

@@ -10,7 +10,6 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from engine.journal.memory import MemoryJournal, Tape
-from engine.model.outcomes import Outcome
 from stockpool.v1 import fulfillment_pb2 as fulfillment
 from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
@@ -20,6 +19,7 @@ from stockpool.v1 import returns_pb2 as returns
 from stockpool.v1.types_pb2 import Destination
 from tests.service.world import (
     SECOND_NS,
+    Outcome,
     World,
     claim,
     ingest,
@@ -198,3 +198,14 @@ async def test_at_once_is_decided_once(world: World) -> None:
     answers = await asyncio.gather(*(world.client.reserve(request) for _ in range(100)))
     assert len({answer.SerializeToString() for answer in answers}) == 1
     assert await world.available("sku-1") == 498
+
+
+async def test_what_is_sold_twice_is_granted_once(world: World) -> None:
+    """A refusal sticks to its id, also when stock has come meanwhile."""
+    await world.stock("sku-1", "east", 1)
+    first = await world.client.reserve(reserve(("sku-1", 1)))
+    second = await world.client.reserve(reserve(("sku-1", 1), request_id="late"))
+    assert (first.result.outcome, second.result.outcome) == (Outcome.OK, Outcome.INSUFFICIENT_STOCK)
+    await world.stock("sku-1", "east", 10)
+    third = await world.client.reserve(reserve(("sku-1", 1), request_id="late"))
+    assert third == second

@@ -15,7 +15,6 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from engine.client import AsyncClient, StockpoolError
 from engine.journal import Record
 from engine.journal.memory import MemoryJournal
-from engine.model.outcomes import Outcome
 from engine.service.limits import MESSAGE_BYTES_MAX
 from engine.service.server import SERVICES, Server
 from engine.settings import Settings
@@ -25,7 +24,7 @@ from stockpool.v1 import network_pb2 as network
 from stockpool.v1 import orders_pb2 as orders
 from stockpool.v1 import reservations_pb2 as reservations
 from stockpool.v1.types_pb2 import Destination
-from tests.service.world import World, claim, lines, open_world, reserve
+from tests.service.world import Outcome, World, claim, lines, open_world, reserve
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -54,9 +53,9 @@ async def test_health_while_serving_and_draining(world: World) -> None:
 
 async def test_reflection_tells_every_call(world: World) -> None:
     async with grpc.aio.insecure_channel(world.target) as channel:
-        stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)  # type: ignore[arg-type]
 
-        async def ask(**fields: str) -> Any:
+        async def ask(**fields: Any) -> Any:
             call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(**fields)]))
             return await anext(aiter(call))
 
@@ -103,7 +102,7 @@ async def test_audit_in_the_middle_of_a_group(world: World) -> None:
     """Others decide before and after it in the same group; the replay ends where the audit looked."""
     await world.stock("sku-1", "east", 5_000)
     for _ in range(5):
-        calls = [world.client.reserve(reserve(("sku-1", 1))) for _ in range(20)]
+        calls: list[Any] = [world.client.reserve(reserve(("sku-1", 1))) for _ in range(20)]
         calls.insert(10, world.client.audit_invariants(admin.AuditInvariantsRequest(replay=True)))
         report = (await asyncio.gather(*calls))[10]
         assert report.ok, report

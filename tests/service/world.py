@@ -12,6 +12,7 @@ from engine.client import AsyncClient
 from engine.clock import ManualClock
 from engine.journal import Journal
 from engine.journal.memory import MemoryJournal
+from engine.model import outcomes
 from engine.model.limits import Limits
 from engine.recovery import recover
 from engine.service.server import Server
@@ -23,6 +24,8 @@ from stockpool.v1 import orders_pb2 as orders
 from stockpool.v1 import reservations_pb2 as reservations
 from stockpool.v1.types_pb2 import Destination, LineItem, Money
 
+Outcome: Any = outcomes.Outcome
+"""The engine's enum, untyped: its members equal those of the contract, which a type checker cannot know."""
 SECOND_NS = 1_000_000_000
 LIMITS = Limits(
     nodes_max=16,
@@ -163,7 +166,8 @@ def zone_chart() -> network.ZoneChart:
 
 def nodes() -> list[network.Node]:
     """Warehouses ship, shops offer pickup; shops and the eastern warehouse take returns; one shop is closed."""
-    east, west = {"latitude": 40.7, "longitude": -74.0}, {"latitude": 34.0, "longitude": -118.2}
+    east: dict[str, Any] = {"latitude": 40.7, "longitude": -74.0}
+    west: dict[str, Any] = {"latitude": 34.0, "longitude": -118.2}
     return [
         network.Node(
             node_key="east", ships=True, accepts_returns=True, package_cost=usd(1), unit_cost=usd(0.1), **east

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from engine.model import outcomes
 from engine.model.commands import Claim, PlaceOrder, Reserve, SetStock
 from engine.model.limits import Limits
-from engine.model.outcomes import CommandKind, FulfillmentKind, Outcome, StockReason
+from engine.model.outcomes import CommandKind, StockReason
 from engine.model.replies import BatchReserveReply, Cost, Leg, Plain, ReserveReply, Shortage
 from engine.service.convert import inventory, orders, reservations
 from engine.service.errors import BadPageToken, InvalidRequest, Problem, status_of
@@ -20,6 +22,8 @@ from stockpool.v1 import inventory_pb2, orders_pb2, reservations_pb2
 from stockpool.v1.types_pb2 import Destination, LineItem, Money
 
 SECOND_NS = 1_000_000_000
+Outcome: Any = outcomes.Outcome
+FulfillmentKind: Any = outcomes.FulfillmentKind
 FINGERPRINT = -1_347_331_926_735_236_364
 """Of ``request()`` as Reserve."""
 

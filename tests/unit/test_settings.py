@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,6 @@ from engine.settings import Settings, SettingsError
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     for name in os.environ:
         if name.startswith("STOCKPOOL_"):
             monkeypatch.delenv(name)
@@ -38,7 +37,7 @@ def test_environment_and_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_frozen() -> None:
     with pytest.raises(ValidationError):
-        Settings.load().port = 5
+        Settings.load().port = 5  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
