@@ -60,8 +60,7 @@ async def busy_day(world: World) -> None:
     await client.record_sale(
         inventory.RecordSaleRequest(node_key="shop-e", channel_key="till", lines=lines(("sku-1", 3)), reference="bon 1")
     )
-    held = await client.reserve(reserve(("sku-1", 4), ("sku-2", 1)))
-    kept = held.reservation.reservation_id
+    kept = (await client.reserve(reserve(("sku-1", 4), ("sku-2", 1)))).reservation.reservation_id
     await client.extend_reservation(
         reservations.ExtendReservationRequest(reservation_id=kept, ttl=Duration(seconds=3_000))
     )

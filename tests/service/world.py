@@ -77,6 +77,7 @@ async def open_world(
     journal: Journal | None = None,
     filled: bool = True,
     token: str | None = None,
+    root_certificates: bytes | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """A server on a free port; ``filled`` with the sample network."""
@@ -90,7 +91,7 @@ async def open_world(
     writer.start()
     await server.open(writer, machine.pool.names, journal)
     target = f"localhost:{port}"
-    async with AsyncClient(target, token=token, timeout_s=30, retries=0) as client:
+    async with AsyncClient(target, token=token, timeout_s=30, retries=0, root_certificates=root_certificates) as client:
         world = World(client, server, writer, journal, clock, target)
         try:
             if filled:
