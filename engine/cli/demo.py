@@ -1,5 +1,6 @@
 """``stockpool demo``: a server, a day of a merchant, and the proof that nothing was sold twice."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,10 +38,17 @@ def demo(
     of its events checks every promise, and a report is printed and written as a page.
     """
     with reported(as_json=as_json):
+        from engine.demo.run import RunOptions
+
         _require_report_folder(report)
         screen_console = console(stderr=as_json)
-        scenario, options = _scenario(seed, data, days, orders, in_flight)
-        result = _run(scenario, options, journal, keep=keep, as_json=as_json)
+        result = _run(
+            partial(_scenario, seed, data, days),
+            RunOptions(days, orders, in_flight),
+            journal,
+            keep=keep,
+            as_json=as_json,
+        )
         page = _write_page(result, report)
         if as_json:
             print_json(result.as_json() | {"report": page})
@@ -53,34 +61,35 @@ def demo(
             raise typer.Exit(FAILED)
 
 
-def _scenario(
-    seed: int, data: Path | None, days: int, orders: int | None, in_flight: int
-) -> "tuple[Scenario, RunOptions]":
-    from engine.demo.run import RunOptions
-
+def _scenario(seed: int, data: Path | None, days: int) -> "Scenario":
     if data is None:
         from engine.demo.sample import sample_scenario
 
-        scenario = sample_scenario(seed, day_count=days)
-    else:
-        from engine.demo.pack import pack_scenario
-        from engine.demo.pack_columns import PackError
+        return sample_scenario(seed, day_count=days)
+    from engine.demo.pack import pack_scenario
+    from engine.demo.pack_columns import PackError
 
-        try:
-            scenario = pack_scenario(data, seed)
-        except PackError as error:
-            raise CommandFailed(f"{data} is not a pack of orders", str(error), "stockpool demo") from None
-    return scenario, RunOptions(min(days, len(scenario.order_counts)), orders, in_flight)
+    try:
+        return pack_scenario(data, seed)
+    except PackError as error:
+        raise CommandFailed(f"{data} is not a pack of orders", str(error), "stockpool demo") from None
 
 
-def _run(scenario: "Scenario", options: "RunOptions", journal: str | None, *, keep: bool, as_json: bool) -> "Report":
+def _run(
+    make_scenario: "Callable[[], Scenario]",
+    options: "RunOptions",
+    journal: str | None,
+    *,
+    keep: bool,
+    as_json: bool,
+) -> "Report":
     import shutil
     import tempfile
 
     folder = Path(tempfile.mkdtemp(prefix="stockpool-demo-"))
     url = journal or f"sqlite:///{folder / 'journal.db'}"
     try:
-        return _play(scenario, options, url, folder / "server.log", as_json=as_json)
+        return _play(make_scenario, options, url, folder / "server.log", as_json=as_json)
     finally:
         if keep:
             typer.echo(f"kept: {folder}; go on with: stockpool serve --journal {url}", err=as_json)
@@ -88,7 +97,9 @@ def _run(scenario: "Scenario", options: "RunOptions", journal: str | None, *, ke
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _play(scenario: "Scenario", options: "RunOptions", url: str, log: Path, *, as_json: bool) -> "Report":
+def _play(
+    make_scenario: "Callable[[], Scenario]", options: "RunOptions", url: str, log: Path, *, as_json: bool
+) -> "Report":
     import asyncio
 
     from engine.client import StockpoolError
@@ -98,10 +109,10 @@ def _play(scenario: "Scenario", options: "RunOptions", url: str, log: Path, *, a
     from engine.demo.server import ServerFailedError, ServerProcess
     from engine.demo.stage import ServerGoneError
 
-    screen = open_screen(console(stderr=as_json), f"Stockpool demo: {scenario.name}")
+    screen = open_screen(console(stderr=as_json), "Stockpool demo")
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(run_demo(scenario, options, ServerProcess(url, log), screen))
+            return runner.run(run_demo(make_scenario, options, ServerProcess(url, log), screen))
     except JournalNotEmptyError as error:
         hint = "stockpool demo (takes a fresh SQLite file)"
         raise CommandFailed(str(error), "promises can only be recounted from the beginning", hint) from None

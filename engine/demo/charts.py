@@ -84,7 +84,7 @@ def _fill(report: Report) -> Figure:
         points = [(one.index, one.filled_units / one.units) for one in _of(report, channel.channel) if one.units]
         _line(axes, points, colour_of(report, channel.channel), channel.channel)
     axes.set_ylabel("units filled")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylim(top=1.002)
     _time_axis(axes, report)
     _legend(axes, len(report.channels))
@@ -106,7 +106,7 @@ def _cost(report: Report) -> Figure:
     money.set_ylabel(f"{report.currency_code} an order")
     money.set_ylim(bottom=0)
     split.set_ylabel("orders in several packages")
-    split.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    split.yaxis.set_major_formatter(PercentFormatter(1.0))
     split.set_ylim(bottom=0)
     for axes in (money, split):
         _time_axis(axes, report, ticks=6)
@@ -125,7 +125,7 @@ def _zones(report: Report) -> Figure:
         axes.bar(places, shares, width * 0.92, color=colour_of(report, channel.channel), label=channel.channel)
     axes.set_xticks(range(len(zones)), [f"zone {zone}" for zone in zones])
     axes.set_ylabel("share of packages")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     _legend(axes, len(channels))
     return figure
 

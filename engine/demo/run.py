@@ -29,7 +29,7 @@ class JournalNotEmptyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How much of a scenario is played. ``orders_max`` None: all."""
+    """How much of a scenario is played: at most so many days and orders; ``orders_max`` None: all."""
 
     days: int
     orders_max: int | None = None
@@ -51,19 +51,29 @@ class _Seconds:
             self.of[part] = self.of.get(part, 0.0) + perf_counter() - begun
 
 
-async def run_demo(scenario: Scenario, options: RunOptions, server: ServerProcess, screen: Screen) -> Report:
+async def run_demo(
+    make_scenario: Callable[[], Scenario], options: RunOptions, server: ServerProcess, screen: Screen
+) -> Report:
     """Starts the server, plays, proves and reports. The first Ctrl-C ends the play early, the second one everything.
+
+    ``make_scenario`` is called on another thread while the server starts.
 
     Raises:
         ServerFailedError, ServerGoneError, OpeningRefusedError, JournalNotEmptyError, StockpoolError: it could not be done.
+        What ``make_scenario`` raises.
     """
     seconds = _Seconds()
     async with contextlib.AsyncExitStack() as stack:
         screen.begin("start the server")
         with seconds.measure("start"):
-            await stack.enter_async_context(server)
+            making = asyncio.create_task(asyncio.to_thread(make_scenario))
+            try:
+                await stack.enter_async_context(server)
+            finally:
+                scenario = await making
+        options = replace(options, days=min(options.days, len(scenario.order_counts)))
         client = await stack.enter_async_context(AsyncClient(server.target))
-        screen.end(f"listening on {server.target}")
+        screen.end(f"listening on {server.target}; scenario: {scenario.name}")
         await _require_empty(client)
         await _open(client, scenario, screen, seconds)
         player = Player(client, scenario, in_flight=options.in_flight)

@@ -8,6 +8,8 @@ from rich.text import Text
 from engine.demo import figures
 from engine.demo.report import ChannelReport, Report
 
+_WIDE = 96
+"""Columns of a terminal that has room for the value."""
 _LEGEND = {
     "value": "what buyers were asked for, in the store's currency",
     "refused": "orders that got nothing",
@@ -22,26 +24,48 @@ _LEGEND = {
 
 def print_report(report: Report, console: Console) -> None:
     """Prints the whole report."""
-    console.print(Group(_channels(report), _legend(), Text(), _calls(report), Text(), _facts(report), _verdict(report)))
+    console.print(
+        Group(
+            _channels(report, wide=console.width >= _WIDE),
+            _legend(),
+            Text(),
+            _calls(report),
+            Text(),
+            _facts(report),
+            _verdict(report),
+        )
+    )
 
 
-def _channels(report: Report) -> Table:
+def _channels(report: Report, *, wide: bool) -> Table:
     table = _table(f"{report.scenario}: what buyers wanted, and what became of it", "channel")
-    for name in ("orders", "units", "value", "refused", "fill", "parcels", "split", "cost", "zone", "back"):
+    names = (
+        "orders",
+        "units",
+        *(("value",) if wide else ()),
+        "refused",
+        "fill",
+        "parcels",
+        "split",
+        "cost",
+        "zone",
+        "back",
+    )
+    for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for one in report.channels:
-        table.add_row(*_channel(one, one.fill_rate))
+        table.add_row(*_channel(one, one.fill_rate, wide=wide))
     table.add_section()
-    table.add_row(*_channel(report.total, report.promised.fill_rate), style="bold")
+    table.add_row(*_channel(report.total, report.promised.fill_rate, wide=wide), style="bold")
     return table
 
 
-def _channel(one: ChannelReport, fill_rate: float | None) -> list[str]:
+def _channel(one: ChannelReport, fill_rate: float | None, *, wide: bool) -> list[str]:
     return [
         one.channel,
         figures.count(one.orders),
         figures.count(one.units),
-        figures.money(one.value_micros, 0),
+        *([figures.money(one.value_micros, 0)] if wide else ()),
         figures.count(one.refused_orders),
         figures.share(fill_rate).replace(" %", "%"),
         figures.count(one.packages),
@@ -131,5 +155,5 @@ def _legend() -> RenderableType:
 
 def _table(title: str, first: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 1))
-    table.add_column(first)
+    table.add_column(first, no_wrap=True)
     return table
