@@ -12,9 +12,9 @@ from engine.writer import NotServing
 from stockpool.v1 import admin_pb2 as pb
 
 EVENTS_MAX = 500
-"""Events of one response, unless one decision alone makes it longer."""
+"""Events of one response."""
 BYTES_MAX = 1 << 20
-"""About so many bytes of one response, unless one decision alone is longer."""
+"""A response ends with the event that goes beyond this."""
 RECORDS_A_READ = 256
 READ_BYTES_MAX = 4 * BYTES_MAX
 """Reading ahead ends with the record that goes beyond this."""
@@ -54,23 +54,22 @@ async def _news(engine: Engine, seq: int) -> None:
 
 def _read(journal: Journal, names: Names, from_seq: int) -> tuple[list[pb.StreamEventsResponse], int]:
     """The next records as responses, and the last sequence in them (below ``from_seq`` when there are none)."""
-    parts = [pb.StreamEventsResponse()]
-    count, size, total, last_seq = 0, 0, 0, from_seq - 1
+    parts: list[pb.StreamEventsResponse] = []
+    size, total, last_seq = BYTES_MAX, 0, from_seq - 1
     for record in journal.read(from_seq, limit=RECORDS_A_READ):
         for decision in decode(record):
             if decision.seq < from_seq:
                 continue
-            event = pb.Event()
+            if size >= BYTES_MAX or len(parts[-1].events) >= EVENTS_MAX:
+                parts.append(pb.StreamEventsResponse())
+                size = 0
+            event = parts[-1].events.add()
             fill_event(event, decision, names)
             length = event.ByteSize()
-            if count and (count >= EVENTS_MAX or size + length > BYTES_MAX):
-                parts.append(pb.StreamEventsResponse())
-                total, count, size = total + size, 0, 0
-            parts[-1].events.append(event)
-            count, size, last_seq = count + 1, size + length, decision.seq
-        if total + size > READ_BYTES_MAX:
+            size, total, last_seq = size + length, total + length, decision.seq
+        if total >= READ_BYTES_MAX:
             break
-    return parts if count else [], last_seq
+    return parts, last_seq
 
 
 def requests_behind(journal: Journal, seqs: Iterable[int]) -> dict[int, tuple[str, str]]:

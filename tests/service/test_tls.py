@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,9 +17,9 @@ from tests.service.world import open_world
 OPENSSL = shutil.which("openssl")
 
 
-@pytest.mark.skipif(OPENSSL is None, reason="makes its certificate with openssl")
-async def test_tls(tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A fresh key and certificate for localhost."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(
         [
             *(str(OPENSSL), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
@@ -28,6 +29,12 @@ async def test_tls(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
+    return key, certificate
+
+
+@pytest.mark.skipif(OPENSSL is None, reason="makes its certificate with openssl")
+async def test_tls(tmp_path: Path) -> None:
+    key, certificate = await asyncio.to_thread(self_signed, tmp_path)
     async with open_world(
         tls_key=key, tls_certificate=certificate, root_certificates=certificate.read_bytes()
     ) as world:
