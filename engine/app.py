@@ -24,6 +24,10 @@ GRACE_S = 5.0
 """How long calls under way may take once the writer has drained."""
 _SAY_EVERY_S = 2.0
 _STANDARD_INPUT = 0
+_COLLECT_AFTER = (10_000, 50, 100_000)
+"""Thresholds of the garbage collector. What the engine keeps (orders, replies) has no cycles and is freed by counting, and looking
+through all of it stops every thread: seconds, at a million orders. So the oldest generation is left alone in practice; the young
+ones, where cycles of finished calls are, are collected as ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,7 @@ def _replay(settings: Settings, journal: Journal) -> tuple[Machine, float]:
             said = perf_counter()
             log.info("replaying the journal: seq %d", seq)
 
+    gc.set_threshold(*_COLLECT_AFTER)
     machine = recover(journal, settings.limits, progress=progress)
     # What was replayed stays: the collector need not look at it again and again.
     gc.collect()
