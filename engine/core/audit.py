@@ -22,8 +22,9 @@ INVARIANTS = {
     kernels.NEVER_NEGATIVE: "only on_hand may be negative",
     kernels.PENDING_IS_ZERO: "nothing is pending between decisions",
     kernels.TOTAL_IS_SUM: "totals = Σ cells",
-    kernels.LEGS_ARE_COUNTED: "counters = open reservations and legs",
+    kernels.LEGS_ARE_COUNTED: "counters = open cells, reservations and legs",
     kernels.EXPIRY_IS_NOTED: "every open reservation will expire",
+    kernels.INDEX_FINDS_CELLS: "the index of a SKU finds its cells, in node order",
 }
 _OF_COUNTERS = (kernels.TOTAL_IS_SUM, kernels.LEGS_ARE_COUNTED, kernels.EXPIRY_IS_NOTED)
 
@@ -86,7 +87,7 @@ def _order_findings(pool: Pool) -> list[Finding]:
 def digest(pool: Pool, requests: RequestLog) -> str:
     """BLAKE2b of the whole state but the heap of expiries, whose stale entries depend on when it was tidied."""
     result = hashlib.blake2b(digest_size=16)
-    cells, skus, _, reservations, held, _, movements, feeds, counters = pool.state
+    cells, skus, index, reservations, held, _, movements, feeds, counters = pool.state
     slots = pool.counter(c.SLOTS_USED)
     scalars = counters.copy()
     # Stale entries of the heap are not state, and a decision without numeric effects moves neither of the other two.
@@ -94,6 +95,7 @@ def digest(pool: Pool, requests: RequestLog) -> str:
     columns = (
         *(row[:slots] for row in cells),
         skus[:, : len(pool.names.skus)],
+        index[: pool.counter(c.INDEX_USED)],
         reservations,
         held[:, : pool.counter(c.HELD_USED)],
         movements[:, : pool.counter(c.MOVEMENT_NEXT)],
@@ -102,10 +104,12 @@ def digest(pool: Pool, requests: RequestLog) -> str:
     )
     for column in columns:
         result.update(np.ascontiguousarray(column).data)
-    network, orders = pool.network, pool.orders
+    network, orders, names = pool.network, pool.orders, pool.names
+    following = (orders.next_order_id, orders.next_fulfillment_order_id, orders.next_return_id)
     for records in (
         network.nodes, network.skus, network.channels, network.rate_cards, network.zone_chart, network.policies,
-        orders.orders, orders.fulfillment_orders, orders.returns, requests.rows(),
+        names.regions.keys, names.services.keys, names.sources.keys,
+        orders.orders, orders.fulfillment_orders, orders.returns, following, requests.rows(),
     ):  # fmt: skip
         result.update(msgpack.encode(records))
     return result.hexdigest()

@@ -6,7 +6,7 @@ from numba import types
 from engine.kernels import columns as c
 from engine.kernels.compiled import inner, kernel
 from engine.kernels.effects import STATE, State, stale
-from engine.kernels.zones import MATRIX, VECTOR, Integers
+from engine.kernels.zones import MATRIX, SLOT_BITS, SLOT_MASK, VECTOR, Integers
 
 RESERVED_IS_LEGS = 0
 ALLOCATED_IS_WORK = 1
@@ -16,6 +16,7 @@ PENDING_IS_ZERO = 4
 TOTAL_IS_SUM = 5
 LEGS_ARE_COUNTED = 6
 EXPIRY_IS_NOTED = 7
+INDEX_FINDS_CELLS = 8
 
 
 @inner
@@ -53,11 +54,30 @@ def audit_reservations(state: State, expected: Integers, findings: Integers, cou
         count = note(
             findings, count, LEGS_ARE_COUNTED, c.RESERVATIONS_OPEN, (open_count, counters[c.RESERVATIONS_OPEN])
         )
-    noted = np.int64(0)
+    noted = np.zeros(reservations.shape[1], dtype=np.int64)
     for at in range(counters[c.EXPIRY_COUNT]):
-        noted += not stale(reservations, expiry, at)
-    if noted < open_count:
-        count = note(findings, count, EXPIRY_IS_NOTED, 0, (open_count, noted))
+        if not stale(reservations, expiry, at):
+            noted[expiry[c.EXPIRY_ID, at] % reservations.shape[1]] = 1
+    if noted.sum() != open_count:
+        count = note(findings, count, EXPIRY_IS_NOTED, 0, (open_count, noted.sum()))
+    return count
+
+
+@inner
+def audit_index(state: State, findings: Integers, count: int) -> int:
+    """Each SKU's chunk lists its cells in node order, and all chunks together every open cell."""
+    cells, skus, index, counters = state[0], state[1], state[2], state[8]
+    found = np.int64(0)
+    for sku in range(skus.shape[1]):
+        start = skus[c.INDEX_START, sku]
+        found += skus[c.INDEX_COUNT, sku]
+        for position in range(start, start + skus[c.INDEX_COUNT, sku]):
+            node, slot = index[position] >> SLOT_BITS, index[position] & SLOT_MASK
+            key = np.int64(sku) << SLOT_BITS | node
+            if cells[c.KEY, slot] != key or (position > start and index[position - 1] >> SLOT_BITS >= node):
+                count = note(findings, count, INDEX_FINDS_CELLS, slot, (key, cells[c.KEY, slot]))
+    if found != counters[c.CELLS_OPEN]:
+        count = note(findings, count, LEGS_ARE_COUNTED, c.CELLS_OPEN, (found, counters[c.CELLS_OPEN]))
     return count
 
 
@@ -68,6 +88,7 @@ def audit_cells(state: State, findings: Integers, count: int) -> int:
     totals = np.zeros(c.QUANTITY_ROWS, dtype=np.int64)
     available = np.int64(0)
     shortage = np.int64(0)
+    short_cells = np.int64(0)
     for slot in range(counters[c.SLOTS_USED]):
         atf = np.int64(0)
         for row in range(c.QUANTITY_ROWS):
@@ -81,6 +102,7 @@ def audit_cells(state: State, findings: Integers, count: int) -> int:
             count = note(findings, count, PENDING_IS_ZERO, slot, (np.int64(0), cells[c.PENDING, slot]))
         available += max(atf, np.int64(0))
         shortage += max(-atf, np.int64(0))
+        short_cells += atf < 0
     for row in range(c.QUANTITY_ROWS):
         if totals[row] != counters[c.TOTAL_FIRST + row]:
             count = note(findings, count, TOTAL_IS_SUM, row, (totals[row], counters[c.TOTAL_FIRST + row]))
@@ -88,6 +110,8 @@ def audit_cells(state: State, findings: Integers, count: int) -> int:
         count = note(findings, count, TOTAL_IS_SUM, c.AVAILABLE, (available, counters[c.AVAILABLE]))
     if shortage != counters[c.SHORTAGE]:
         count = note(findings, count, TOTAL_IS_SUM, c.SHORTAGE, (shortage, counters[c.SHORTAGE]))
+    if short_cells != counters[c.SHORTAGE_CELLS]:
+        count = note(findings, count, TOTAL_IS_SUM, c.SHORTAGE_CELLS, (short_cells, counters[c.SHORTAGE_CELLS]))
     return count
 
 
@@ -106,4 +130,5 @@ def audit_state(state: State, allocated: Integers, expected: Integers, findings:
     for slot in range(counters[c.SLOTS_USED]):
         if expected[slot] != cells[c.ALLOCATED, slot]:
             count = note(findings, count, ALLOCATED_IS_WORK, slot, (expected[slot], cells[c.ALLOCATED, slot]))
+    count = audit_index(state, findings, count)
     return audit_cells(state, findings, count)

@@ -84,12 +84,15 @@ def stale(reservations: Integers, expiry: Integers, at: int) -> bool:
 
 @inner
 def apply_compaction(reservations: Integers, expiry: Integers, counters: Integers) -> None:
-    """Drop every stale entry and make the rest a heap again: called when the heap is full."""
+    """Make the heap anew from the open reservations, one entry each: called when it is full.
+
+    From the reservations and not from the entries, because entries that are alike may all be alive.
+    """
     kept = 0
-    for at in range(counters[c.EXPIRY_COUNT]):
-        if not stale(reservations, expiry, at):
-            for row in range(c.EXPIRY_ROWS):
-                expiry[row, kept] = expiry[row, at]
+    for column in range(reservations.shape[1]):
+        if reservations[c.RES_STATE, column] == c.STATE_HELD:
+            expiry[c.EXPIRY_NS, kept] = reservations[c.RES_EXPIRES, column]
+            expiry[c.EXPIRY_ID, kept] = reservations[c.RES_ID, column]
             kept += 1
     counters[c.EXPIRY_COUNT] = kept
     for at in range(kept // 2 - 1, -1, -1):
@@ -98,10 +101,11 @@ def apply_compaction(reservations: Integers, expiry: Integers, counters: Integer
 
 @inner
 def apply_expiry(state: State, reservation_id: int, expires_ns: int) -> None:
-    """Note when a reservation ends."""
+    """Note when a reservation ends; its column says so already."""
     reservations, expiry, counters = state[3], state[5], state[8]
     if counters[c.EXPIRY_COUNT] == expiry.shape[1]:
         apply_compaction(reservations, expiry, counters)
+        return
     at = counters[c.EXPIRY_COUNT]
     counters[c.EXPIRY_COUNT] = at + 1
     expiry[c.EXPIRY_NS, at] = expires_ns
@@ -130,6 +134,8 @@ def apply_hold(state: State, effect: Integers) -> None:
     """OP_HOLD: a reservation without legs yet."""
     reservations, counters = state[3], state[8]
     column = effect[1] % reservations.shape[1]
+    if reservations[c.RES_STATE, column] == c.STATE_HELD:
+        raise ValueError("open_reservations_max")
     reservations[c.RES_ID, column] = effect[1]
     reservations[c.RES_STATE, column] = c.STATE_HELD
     reservations[c.RES_EXPIRES, column] = effect[2]
@@ -153,6 +159,8 @@ def apply_leg(state: State, effect: Integers) -> None:
         counters[c.HELD_FREE] = held[c.HELD_NEXT, leg]
     else:
         leg = counters[c.HELD_USED]
+        if leg == held.shape[1]:
+            raise ValueError("reservation_legs_max")
         counters[c.HELD_USED] = leg + 1
     column = effect[1] % reservations.shape[1]
     held[c.HELD_SLOT, leg] = effect[2]
@@ -184,7 +192,10 @@ def apply_close(state: State, effect: Integers) -> None:
 
 @kernel(types.void(STATE, MATRIX))
 def apply_effects(state: State, effects: Integers) -> None:
-    """Fold ``effects`` int64[n, EFFECT_WIDTH] into the state, in order. They are trusted: only decide and the journal make them."""
+    """Fold ``effects`` int64[n, EFFECT_WIDTH] into the state, in order. They are trusted: only decide and the journal make them.
+
+    Raises ValueError with the name of the limit that is lower than when the effects were decided; the state is then spoilt.
+    """
     cells, skus, index, reservations, feeds, counters = state[0], state[1], state[2], state[3], state[7], state[8]
     for i in range(effects.shape[0]):
         effect = effects[i]
@@ -201,11 +212,17 @@ def apply_effects(state: State, effects: Integers) -> None:
             counters[c.SEQ] = effect[1]
             counters[c.NOW_NS] = effect[2]
         elif operation == c.OP_OPEN_CELL:
+            if effect[1] >= skus.shape[1]:
+                raise ValueError("skus_max")
+            if effect[4] > cells.shape[1]:
+                raise ValueError("cells_max")
             apply_open_cell((cells, skus, index), counters, effect)
         elif operation == c.OP_EXTEND:
             reservations[c.RES_EXPIRES, effect[1] % reservations.shape[1]] = effect[2]
             apply_expiry(state, effect[1], effect[2])
         elif operation == c.OP_FEED:
+            if effect[1] >= feeds.shape[0]:
+                raise ValueError("sources_max")
             feeds[effect[1], effect[2]] = effect[3]
     apply_tidy(state)
 
