@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from engine.core.machine import Machine
-from engine.journal import Journal, JournalDamaged
+from engine.journal import Journal, JournalDamaged, JournalError
 from engine.journal.codec import decode, decode_run
 from engine.model.decisions import Decision, Run
 from engine.model.limits import Limits
@@ -14,12 +14,24 @@ EFFECTS_PER_CALL = 1 << 15
 """Effect rows gathered before they are folded: small records are joined, so that a kernel call is not paid for each."""
 
 
+class LimitsTooLow(JournalError):
+    """What the journal tells does not fit into a store of these limits: one is lower than when it was decided."""
+
+    def __init__(self, seq: int, what: str) -> None:
+        self.seq = seq
+        super().__init__(
+            f"the journal does not fit into the limits set ({what}), at seq {seq} at the latest: a limit is lower than when "
+            "this was decided. Set it as it was, or higher"
+        )
+
+
 def recover(
     journal: Journal, limits: Limits, *, to_seq: int | None = None, progress: Callable[[int], None] | None = None
 ) -> Machine:
     """A machine in the state that the journal tells, up to and with ``to_seq`` (default: its end).
 
-    ``progress`` is told the sequence reached, now and then. Raises JournalDamaged with the sequence that cannot be read.
+    ``progress`` is told the sequence reached, now and then. Raises JournalDamaged with the sequence that cannot be read, and
+    LimitsTooLow when a limit was lowered below what the journal needs.
     """
     machine = Machine(limits)
     waiting: list[Run] = []
@@ -38,17 +50,25 @@ def recover(
         waiting.append(run)
         rows += len(run.kinds) + (0 if run.effects is None else len(run.effects))
         if rows >= EFFECTS_PER_CALL:
-            machine.apply_run(_joined(waiting))
+            _fold(machine, waiting)
             waiting, rows = [], 0
             if progress:
                 progress(machine.seq)
     if waiting:
-        machine.apply_run(_joined(waiting))
+        _fold(machine, waiting)
     for decision in tail:
         machine.apply(decision)
     if progress:
         progress(machine.seq)
     return machine
+
+
+def _fold(machine: Machine, runs: list[Run]) -> None:
+    joined = _joined(runs)
+    try:
+        machine.apply_run(joined)
+    except (ValueError, IndexError) as error:
+        raise LimitsTooLow(joined.first_seq + len(joined.kinds) - 1, str(error)) from error
 
 
 def _joined(runs: list[Run]) -> Run:

@@ -49,9 +49,17 @@ class RequestLog:
     def put_run(self, run: Run) -> None:
         """Remember all requests of a run; the engine's own decisions have no id."""
         seqs = range(run.first_seq, run.first_seq + len(run.kinds))
-        self._entries.update(
-            zip(run.request_ids, map(Entry, run.fingerprints, seqs, run.kinds, run.replies), strict=True)
-        )
+        entries = zip(run.request_ids, map(Entry, run.fingerprints, seqs, run.kinds, run.replies), strict=True)
+        ids = set(run.request_ids)
+        ids.discard("")
+        anonymous = run.request_ids.count("")
+        if len(ids) + anonymous < len(run.request_ids) or not self._entries.keys().isdisjoint(ids):
+            # An id that was forgotten and used anew within the run: whoever was forgotten in between decides its place.
+            for request_id, entry in entries:
+                if request_id:
+                    self.put(request_id, entry)
+            return
+        self._entries.update(entries)
         self._entries.pop("", None)
         while len(self._entries) > self._maximum:
             self._entries.popitem(last=False)

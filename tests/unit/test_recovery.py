@@ -1,0 +1,261 @@
+"""Start-up is replay: any grouping of the same decisions gives the same state, and what cannot be folded is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine import recovery
+from engine.core.machine import Repeated
+from engine.journal import JournalDamaged, JournalError, Record
+from engine.journal.codec import encode
+from engine.journal.memory import MemoryJournal
+from engine.kernels import columns as c
+from engine.model import commands as m
+from engine.model.limits import SECOND_NS, Limits
+from engine.model.network import Node, Sku
+from engine.model.orders import ReceivedItem
+from engine.model.outcomes import Disposition, Outcome, RejectReason
+from engine.recovery import LimitsTooLow, recover, replayed_digest
+from tests.builders import MINUTE_NS, SMALL, Store, limits, pickup, ship
+
+DERIVED = {5: "the heap of expiries, whose stale entries depend on when it was tidied"}
+
+
+def _calls(store: Store, chance: Random, at: int) -> list[Callable[[], Any]]:
+    lines = [(chance.choice("ABCZ"), chance.randint(1, 4)) for _ in range(chance.randint(1, 3))]
+    claim = ship(lines, to=chance.choice(["10001", "90001", "77777"]), ttl_ns=chance.randint(1, 40) * MINUTE_NS)
+    tell = store.tell
+    goods: dict[str, Any] = {"channel_key": "web", "order_id": 0, "lines": ((-1, "A", 2),), "postal_code": "10001"}
+    count: dict[str, Any] = {
+        "sku_key": "B",
+        "node_key": "lab",
+        "on_hand_units": at,
+        "source_key": "wms",
+        "source_seq": at + 1,
+    }
+    received = (ReceivedItem(0, 1, Disposition.RESTOCK),)
+    return [
+        partial(store.reserve, claim),
+        partial(store.reserve, pickup(lines, allow_partial=True)),
+        partial(tell, m.BatchReserve, claims=(claim, claim)),
+        partial(store.place, claim, f"k{at}"),
+        partial(store.ingest, claim, f"m{at}"),
+        partial(store.commit, at // 3 + 1),
+        partial(tell, m.ExtendReservation, reservation_id=at // 2, ttl_ns=MINUTE_NS),
+        partial(tell, m.CancelOrder, order_id=at // 4, lines=()),
+        partial(tell, m.Accept, fulfillment_order_id=at // 3),
+        partial(tell, m.Ship, fulfillment_order_id=at // 4),
+        partial(tell, m.Reject, fulfillment_order_id=at // 4 + 1, reason=RejectReason.MISMATCH),
+        partial(tell, m.AuthorizeReturn, **goods),
+        partial(tell, m.ReceiveReturn, return_id=1, node_key="", items=received),
+        partial(tell, m.RecordSale, node_key="east", channel_key="till", lines=(("A", 1),)),
+        partial(tell, m.SetStock, **count),
+        partial(tell, m.PutSkus, skus=(Sku(f"N{at % 5}", weight_grams=at),)),
+    ]
+
+
+def day(seed: int, given: Limits = SMALL) -> Store:
+    """A busy day: a bit of everything, refusals and expiries included."""
+    chance = Random(seed)
+    store = Store(given)
+    store.stock(("A", "dc", 20), ("A", "east", 5), ("B", "dc", 9), ("C", "west", 7))
+    for at in range(60):
+        chance.choice(_calls(store, chance, at))()
+        store.wait(chance.randint(0, 3) * MINUTE_NS)
+    store.sweep()
+    store.audit()
+    return store
+
+
+def same(store: Store, replayed: Any) -> None:
+    assert replayed.digest() == store.machine.digest()
+    for at, (mine, theirs) in enumerate(zip(store.machine.pool.state, replayed.pool.state, strict=True)):
+        if at == 8:
+            mine, theirs = mine.copy(), theirs.copy()  # noqa: PLW2901
+            for counters in (mine, theirs):
+                counters[[c.SEQ, c.NOW_NS, c.EXPIRY_COUNT]] = 0
+        if at not in DERIVED:
+            assert np.array_equal(mine, theirs), f"array {at}"
+    for name in ("orders", "fulfillment_orders", "returns", "_order_of_key", "_closed_orders", "_closed_returns"):
+        mine, theirs = getattr(store.machine.pool.orders, name), getattr(replayed.pool.orders, name)
+        assert list(mine.items()) == list(theirs.items()), name
+    assert store.machine.requests.rows() == replayed.requests.rows()
+    assert (store.machine.seq, store.machine.now_ns) == (replayed.seq, replayed.now_ns)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("group", [1, 7, 10_000])
+def test_replay_gives_the_live_state(seed: int, group: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = day(seed)
+    for rows in (1, 50, 1 << 15):
+        monkeypatch.setattr(recovery, "EFFECTS_PER_CALL", rows)
+        same(store, recover(store.journal(group), SMALL))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_replayed_machine_goes_on_as_the_live_one(seed: int) -> None:
+    store = day(seed)
+    twin = day(seed)
+    twin.machine = recover(store.journal(5), SMALL)
+    for each in (store, twin):
+        each.reserve(ship([("A", 1), ("B", 1)]))
+        each.place(ship([("A", 1)]), "late")
+        each.wait(40 * MINUTE_NS)
+        each.sweep()
+        each.audit()
+    assert encode(store.decisions[-3:]) == encode(twin.decisions[-3:])
+    assert store.machine.digest() == twin.machine.digest()
+
+
+def test_a_request_of_before_the_crash_gets_its_first_answer() -> None:
+    store = Store()
+    store.stock(("A", "dc", 1))
+    command = store.make(m.Reserve, claim=ship([("A", 1)]))
+    first = store.submit(command)
+    machine = recover(store.journal(3), SMALL)
+    again = machine.decide(command, store.now_ns + SECOND_NS)
+    assert isinstance(again, Repeated)
+    assert again.reply == first
+    assert again.seq == store.decisions[-1].seq
+
+
+def test_replay_stops_at_any_decision() -> None:
+    store = day(1)
+    journal = store.journal(16)
+    twin = Store(network=False)
+    for decision in store.decisions:
+        twin.machine.apply(decision)
+        assert replayed_digest(journal, SMALL, decision.seq) == twin.machine.digest()
+
+
+def test_progress_is_told() -> None:
+    store = day(2)
+    told: list[int] = []
+    recover(store.journal(), SMALL, progress=told.append)
+    assert told[-1] == store.machine.seq
+
+
+def test_an_empty_journal_is_an_empty_store() -> None:
+    assert recover(MemoryJournal(), SMALL).seq == 0
+
+
+def test_a_gap_between_records_is_said() -> None:
+    class Gap(MemoryJournal):
+        def read(self, from_seq: int = 1, *, limit: int | None = None) -> Any:
+            records = list(super().read(from_seq, limit=limit))
+            return iter([records[0], *records[2:]])
+
+    store, journal = day(0), Gap()
+    for decision in store.decisions[:4]:
+        journal.append(encode([decision]), expected_seq=decision.seq - 1)
+    with pytest.raises(JournalDamaged) as caught:
+        recover(journal, SMALL)
+    assert caught.value.seq == 2
+
+
+# The log of requests
+
+
+def test_a_request_id_that_was_forgotten_and_used_anew_is_remembered_as_new() -> None:
+    """In one run of replay the id stands before and after those that pushed it out."""
+    given = limits(request_ids_remembered=12)
+    store = Store(given)
+    store.stock(("A", "dc", 50))
+    store.tell(m.Reserve, "mine", claim=ship([("A", 1)], ttl_ns=MINUTE_NS))
+    for _ in range(12):
+        store.tell(m.ReleaseReservation, reservation_id=1)
+    assert store.tell(m.Reserve, "mine", claim=ship([("A", 2)])).reservation_id == 2
+    for _ in range(6):
+        store.tell(m.ReleaseReservation, reservation_id=1)
+    for group in (1, 4, 10_000):
+        same(store, recover(store.journal(group), given))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_log_of_requests_is_the_same_however_it_is_replayed(seed: int) -> None:
+    chance = Random(seed)
+    given = limits(request_ids_remembered=5)
+    store = Store(given)
+    store.stock(("A", "dc", 50))
+    for _ in range(80):
+        request_id = f"q{chance.randrange(9)}"
+        store.tell(m.Reserve, request_id, claim=ship([("A", 1)], ttl_ns=chance.randint(1, 3) * SECOND_NS))
+        store.wait(chance.randrange(2) * SECOND_NS)
+    for group in (1, 3, 10_000):
+        same(store, recover(store.journal(group), given))
+
+
+# Limits that were lowered
+
+
+def test_a_reservation_that_finds_its_column_held_is_not_folded() -> None:
+    store = Store()
+    store.stock(("A", "dc", 50))
+    for _ in range(5):
+        assert store.reserve(ship([("A", 1)])).outcome == Outcome.OK
+    with pytest.raises(LimitsTooLow, match="open_reservations_max"):
+        recover(store.journal(), limits(open_reservations_max=2))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cells_max", 8),
+        ("skus_max", 2),
+        ("nodes_max", 3),
+        ("sources_max", 1),
+        ("reservation_legs_max", 2),
+        ("services_max", 1),
+        ("zones_max", 2),
+        ("weight_steps_max", 1),
+        ("regions_max", 2),
+    ],
+)
+def test_a_limit_below_what_the_journal_needs_is_named(name: str, value: int) -> None:
+    store = Store()
+    store.stock(*((sku, node, 9) for sku in "ABCD" for node in ("dc", "east")))
+    for source in ("wms", "erp"):
+        store.tell(m.SetStock, sku_key="A", node_key="dc", on_hand_units=9, source_key=source, source_seq=1)
+    store.reserve(ship([("A", 1), ("B", 1), ("C", 1)]))
+    with pytest.raises(LimitsTooLow) as caught:
+        recover(store.journal(), replace(SMALL, **{name: value}))
+    assert isinstance(caught.value, JournalError)
+    assert "limit" in str(caught.value)
+
+
+def test_higher_limits_change_nothing_that_can_be_seen() -> None:
+    store = day(3)
+    wide = replace(SMALL, cells_max=1_024, skus_max=64, nodes_max=16, open_reservations_max=50, reservation_legs_max=99)
+    machine = recover(store.journal(), wide)
+    for decision in store.decisions:
+        if decision.request_id:
+            assert machine.requests.find(decision.request_id) == store.machine.requests.find(decision.request_id)
+    assert machine.pool.orders.orders == store.machine.pool.orders.orders
+    assert machine.pool.state[0][: c.KEY, : store.machine.pool.counter(c.SLOTS_USED)].tolist() == (
+        store.machine.pool.state[0][: c.KEY, : store.machine.pool.counter(c.SLOTS_USED)].tolist()
+    )
+    assert machine.pool.counter(c.RESERVATIONS_OPEN) == store.machine.pool.counter(c.RESERVATIONS_OPEN)
+
+
+def test_a_record_that_is_not_one_is_damaged() -> None:
+    journal = MemoryJournal()
+    journal.append(Record(1, 1, b"\xc1 not msgpack"), expected_seq=0)
+    with pytest.raises(JournalDamaged) as caught:
+        recover(journal, SMALL)
+    assert caught.value.seq == 1
+
+
+def test_nodes_come_back_as_they_were() -> None:
+    store = Store()
+    store.tell(m.PutNodes, nodes=(Node("hub", latitude=1.5, longitude=-2.25, default_safety_stock_units=3),))
+    machine = recover(store.journal(), SMALL)
+    assert machine.pool.network.nodes == store.machine.pool.network.nodes
+    assert np.array_equal(machine.pool.network.zones, store.machine.pool.network.zones)
+    assert np.array_equal(machine.pool.network.node_rows, store.machine.pool.network.node_rows)
