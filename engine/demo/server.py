@@ -20,7 +20,7 @@ _LOG_LINES = 20
 
 
 class ServerFailedError(Exception):
-    """The server did not start; the message ends with the last lines of its log."""
+    """The server did not start; the message says why."""
 
 
 class ServerProcess:
@@ -67,13 +67,14 @@ class ServerProcess:
                 start_new_session=True,
             )
         assert self._process.stdout is not None
+        said = b""
         try:
-            line = await asyncio.wait_for(self._process.stdout.readline(), _START_S)
-            self.target = json.loads(line)["target"]
+            said = await asyncio.wait_for(self._process.stdout.readline(), _START_S)
+            self.target = json.loads(said)["target"]
         except (TimeoutError, ValueError, KeyError):
             await self._end()
-            tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
-            raise ServerFailedError(f"the server did not start:\n{tail}") from None
+            said += await self._process.stdout.read()
+            raise ServerFailedError(self._reason(said)) from None
         return self
 
     async def __aexit__(
@@ -92,6 +93,14 @@ class ServerProcess:
             cpu_s=round(used.ru_utime + used.ru_stime, 2),
             memory_bytes=used.ru_maxrss * unit,
         )
+
+    def _reason(self, said: bytes) -> str:
+        """Why it did not start: in its own words, else the end of its log."""
+        try:
+            error = json.loads(said)["error"]
+        except (ValueError, KeyError):
+            return "\n".join(self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
+        return f"{error['what']}: {error['why']}"
 
     async def _end(self) -> None:
         process = self._process

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from engine.client import AsyncClient
+from engine.demo.player import Player
 from engine.demo.scenario import Call, Channel, RoutingPolicy, Scenario, StockColumns, ZoneChart
 from stockpool.v1 import fulfillment_pb2 as fulfillment
 from stockpool.v1 import inventory_pb2 as inventory
@@ -195,3 +197,8 @@ def paper_scenario(*days: Sequence[Call]) -> Scenario:
         make_opening=lambda _: iter(list[StockColumns]()),
         make_day=lambda index: days[index],
     )
+
+
+def paper_player(*days: Sequence[Call]) -> Player:
+    """A player of these days against a server made of paper."""
+    return Player(cast(AsyncClient, PaperServer()), paper_scenario(*days), in_flight=4)
