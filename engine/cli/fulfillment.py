@@ -74,11 +74,10 @@ def reject(
     with connected(server, token, authority, as_json=as_json) as client:
         from stockpool.v1.fulfillment_pb2 import RejectReason, RejectRequest
 
-        try:
-            number = RejectReason.Value(f"REJECT_REASON_{reason.upper()}")
-        except ValueError:
-            raise typer.BadParameter(f"{reason!r} is no reason; see --help") from None
-        request = RejectRequest(request_id=request_id, fulfillment_order_id=work, reason=number)
+        name = f"REJECT_REASON_{reason.upper()}"
+        if name not in RejectReason.keys():  # noqa: SIM118 - the names of an enum, which is no mapping
+            raise typer.BadParameter(f"{reason!r} is no reason; see --help")
+        request = RejectRequest(request_id=request_id, fulfillment_order_id=work, reason=name)
         show(client.reject(request), as_json=as_json)
 
 

@@ -162,9 +162,7 @@ class Intake:
         announced = self.client.authorize_return(request)
         if not self._judge(file, row.return_key, announced.result) or row.disposition is None:
             return announced.result.outcome in _DONE
-        judged = returns.ReceivedItem(
-            line_index=0, units=row.units, disposition=returns.Disposition.Value(f"DISPOSITION_{row.disposition.name}")
-        )
+        judged = returns.ReceivedItem(line_index=0, units=row.units, disposition=f"DISPOSITION_{row.disposition.name}")
         arrived = returns.ReceiveReturnRequest(
             request_id=_id_of(row, "received"), return_id=announced.return_order.return_id, items=[judged]
         )
@@ -208,7 +206,7 @@ def _node(row: NodeRow) -> network.Node:
     return network.Node(
         node_key=row.node_key,
         name=row.name,
-        kind=network.NodeKind.Value(f"NODE_KIND_{row.kind.name}"),
+        kind=f"NODE_KIND_{row.kind.name}",
         latitude=row.latitude,
         longitude=row.longitude,
         postal_code=row.postal_code,

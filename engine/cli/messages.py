@@ -8,7 +8,6 @@ import typer
 from engine.cli.output import FAILED, console, print_json
 
 if TYPE_CHECKING:
-    from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
     from google.protobuf.message import Message
     from rich.console import RenderableType
 
@@ -21,15 +20,15 @@ _UNPRINTED = {"latitude", "longitude"}
 def show(response: "Message", *, as_json: bool) -> None:
     """Prints a response, and ends the command with 1 when its outcome is a refusal."""
     data = as_data(response, brief=not as_json)
-    result = data.get("result")
-    refused = result is not None and result["outcome"].removeprefix("OUTCOME_") not in _DONE
+    result: dict[str, Any] = data.get("result", {})
+    refused = bool(result) and result["outcome"].removeprefix("OUTCOME_") not in _DONE
     if as_json:
         print_json(data)
     else:
         data.pop("result", None)
         if refused:
             _say_refusal(result)
-        elif result is not None and not data:
+        elif result and not data:
             typer.echo(f"done, seq {result['journal_seq']:,}")
         console().print(*_parts(data), sep="\n", end="\n" if data else "")
     if refused:
@@ -51,7 +50,7 @@ def as_data(message: "Message", *, brief: bool = False) -> dict[str, Any]:
     return data
 
 
-def _value(field: "FieldDescriptor", value: Any, brief: bool) -> Any:
+def _value(field: Any, value: Any, brief: bool) -> Any:
     if field.enum_type is not None:
         return _enum_name(field.enum_type, value, brief)
     if field.message_type is None:
@@ -63,7 +62,7 @@ def _value(field: "FieldDescriptor", value: Any, brief: bool) -> Any:
     return as_data(value, brief=brief)
 
 
-def _enum_name(kind: "EnumDescriptor", value: int, brief: bool) -> str | int:
+def _enum_name(kind: Any, value: int, brief: bool) -> str | int:
     found = kind.values_by_number.get(value)
     if found is None:  # a newer server
         return value

@@ -76,7 +76,12 @@ def _audit_offline(url: str, *, as_json: bool) -> None:
         print_json({"ok": ok, "journal_seq": first_seq, **report._asdict()})
     else:
         counts = (first_seq, report.cell_count, report.reservation_count, report.fulfillment_order_count)
-        _print_audit(ok=ok, counts=counts, findings=[tuple(one) for one in report.findings], digest=report.digest)
+        _print_audit(
+            ok=ok,
+            counts=counts,
+            findings=[(one.invariant, one.subject, one.expected, one.actual) for one in report.findings],
+            digest=report.digest,
+        )
     if not ok:
         raise typer.Exit(FAILED)
 

@@ -9,7 +9,7 @@ from engine.demo.stage import HOUR_NS, MINUTE_NS, Job, Stage
 from stockpool.v1 import returns_pb2 as returns
 from stockpool.v1 import types_pb2 as types
 
-_DISPOSITIONS = {kind: returns.Disposition.Value(f"DISPOSITION_{kind.name}") for kind in Disposition}
+_DISPOSITIONS = {kind: f"DISPOSITION_{kind.name}" for kind in Disposition}
 _ON_THE_ROAD_NS = 2 * HOUR_NS
 _AT_THE_COUNTER_NS = 5 * MINUTE_NS
 

@@ -11,7 +11,7 @@ from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import orders_pb2 as orders
 from stockpool.v1 import types_pb2 as types
 
-_REASONS = {reason: fulfillment.RejectReason.Value(f"REJECT_REASON_{reason.name}") for reason in RejectReason}
+_REASONS = {reason: f"REJECT_REASON_{reason.name}" for reason in RejectReason}
 _CANCELS_AFTER_NS = 10 * MINUTE_NS
 _ACCEPTS_AFTER_NS = (20 * MINUTE_NS, 60 * MINUTE_NS)
 _SHIPS_AFTER_NS = (HOUR_NS, 4 * HOUR_NS)
