@@ -92,6 +92,7 @@ class Writer:
         self._inbox: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
         self._waiting = 0  # submitted and not yet answered
         self._gathered: list[Job] = []
+        self._group: list[Job] = []  # taken out of the inbox and not yet answered
         self._watchers: list[asyncio.Future[None]] = []
         self._accepting = False
         self._durable_seq = machine.seq
@@ -153,14 +154,19 @@ class Writer:
     def _run(self) -> None:
         try:
             while True:
-                jobs, last = self._next_group()
-                self._process(jobs)
+                self._group, last = self._next_group()
+                self._process(self._group)
+                self._group = []
                 if last:
                     return
         except Exception as error:  # whatever it was: the state in memory may be ahead of the journal
+            self._accepting = False
             if not isinstance(error, JournalError):
                 log.exception("the writer stopped")
-            self._on_lost(error)
+            try:
+                self._loop.call_soon_threadsafe(self._abandon, JournalLost(error))
+            finally:
+                self._on_lost(error)
 
     def _next_group(self) -> tuple[list[Job], bool]:
         """Wait for work; with company last time, linger for it. True: this is the last group."""
@@ -207,14 +213,7 @@ class Writer:
             else:
                 release.append((future, self._judge(work, now_ns, decisions)))
         if decisions:
-            try:
-                self._journal.append(encode(decisions), expected_seq=decisions[0].seq - 1)
-            except Exception as error:
-                self._accepting = False
-                lost = JournalLost(error)
-                refused: Release = [(future, lost) for future, _ in release]
-                self._loop.call_soon_threadsafe(self._release, refused)
-                raise
+            self._journal.append(encode(decisions), expected_seq=decisions[0].seq - 1)
             self._durable_seq = decisions[-1].seq
         if release or decisions:
             self._loop.call_soon_threadsafe(self._release, release)
@@ -236,6 +235,15 @@ class Writer:
         machine.apply(decision)
         decisions.append(decision)
         return Answer(decision.seq, decision.reply)
+
+    def _abandon(self, lost: JournalLost) -> None:
+        """On the event loop, once the writer's thread has stopped: tell everybody who waits, wherever their work got to."""
+        jobs, self._group = self._group, []
+        while not self._inbox.empty():
+            jobs += self._inbox.get() or []
+        jobs += self._gathered
+        self._gathered = []
+        self._release([(future, lost) for _, future in jobs])
 
     def _release(self, release: Release) -> None:
         """On the event loop: answer a whole group."""
