@@ -18,10 +18,12 @@ from engine.pool.pool import Pool
 from engine.pool.reservations import Held
 
 # Looking a member up on an enum costs a microsecond in some Pythons; this road is taken for every claim.
+_OUTCOME = {int(outcome): outcome for outcome in Outcome}
 _OK = Outcome.OK
 _GRANTED = (Outcome.OK, Outcome.PARTIAL)
 _LOOKED_AT_STOCK = (Outcome.OK, Outcome.PARTIAL, Outcome.INSUFFICIENT_STOCK)
 _SHIP, _PICKUP = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
+_NOBODY = np.zeros(0, dtype=np.int64)
 
 
 class Question(NamedTuple):
@@ -149,9 +151,9 @@ class Planner:
         items: list[tuple[int, ...]] = []
         lines: list[tuple[int, int, int]] = []
         excluded: list[int] = []
+        skus, rules = network.skus, network.claim_rules
         for question in questions:
-            policy = network.policy_of(question.channel_index) if not question.refusal else None
-            threshold = network.channels[question.channel_index].threshold_units if policy else 0
+            threshold, split_penalty, unit_split = (0, 0, 0) if question.refusal else rules[question.channel_index]
             items.append(
                 (
                     question.kind,
@@ -162,8 +164,8 @@ class Planner:
                     len(question.lines),
                     question.partial,
                     threshold,
-                    policy.split_penalty_micros if policy else 0,
-                    policy.allow_unit_split if policy else 0,
+                    split_penalty,
+                    unit_split,
                     question.expires_ns,
                     question.refusal,
                     question.fact,
@@ -171,13 +173,12 @@ class Planner:
                     len(question.excluded),
                 )
             )
-            skus = network.skus
-            lines.extend((sku, units, skus[sku].weight_grams) for sku, units in question.lines)
-            excluded.extend(question.excluded)
+            lines += [(sku, units, skus[sku].weight_grams) for sku, units in question.lines]
+            excluded += question.excluded
         asked = (
             np.array(items, dtype=np.int64),
             np.array(lines, dtype=np.int64).reshape(-1, c.LINE_WIDTH),
-            np.array(excluded, dtype=np.int64),
+            np.array(excluded, dtype=np.int64) if excluded else _NOBODY,
         )
         self.counts = kernels.plan_claims(self._pool.stock.arrays, network.arrays, asked, self._scratch, self.granted)
         return asked
@@ -191,10 +192,10 @@ class Planner:
         """The answer of a question that was asked alone."""
         results, legs, packages, available = self.granted
         row = results[0].tolist()
-        outcome = Outcome(row[c.RESULT_OUTCOME])
+        outcome = _OUTCOME[row[c.RESULT_OUTCOME]]
         if outcome not in _LOOKED_AT_STOCK:
             return Plan(outcome, (), (), None, ())
-        held = tuple(Held(line, slot, units) for line, slot, units, _ in legs[: row[c.RESULT_LEG_COUNT]].tolist())
+        held = tuple([Held(line, slot, units) for line, slot, units, _ in legs[: row[c.RESULT_LEG_COUNT]].tolist()])
         shortages: tuple[Shortage, ...] = ()
         if outcome != _OK:
             there = available[: len(question.lines)].tolist()
@@ -206,11 +207,11 @@ class Planner:
         boxes: tuple[Package, ...] = ()
         cost = None
         if question.kind == _SHIP and held:
-            boxes = tuple(Package(*box) for box in packages[: row[c.RESULT_PACKAGE_COUNT]].tolist())
+            boxes = tuple([Package(*box) for box in packages[: row[c.RESULT_PACKAGE_COUNT]].tolist()])
             cost = Cost(
                 row[c.RESULT_COST],
-                sum(box.carrier_micros for box in boxes),
-                sum(box.handling_micros for box in boxes),
+                sum([box.carrier_micros for box in boxes]),
+                sum([box.handling_micros for box in boxes]),
                 row[c.RESULT_SPLIT],
                 len(boxes),
                 bool(row[c.RESULT_EXACT]),
@@ -221,7 +222,7 @@ class Planner:
 def reply_legs(pool: Pool, legs: Sequence[Held]) -> tuple[Leg, ...]:
     """Legs as callers are told them: by SKU and node."""
     cell = pool.names.cell
-    return tuple(Leg(line, *cell(slot), units) for line, slot, units in legs)
+    return tuple([Leg(line, *cell(slot), units) for line, slot, units in legs])
 
 
 def merged(lines: Lines) -> dict[str, int]:

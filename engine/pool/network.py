@@ -38,6 +38,8 @@ class Network:
         self.rate_cards: list[RateCard] = []
         self.policies: dict[str, RoutingPolicy] = {DEFAULT_POLICY: RoutingPolicy()}
         self.zone_chart = ZoneChart()
+        self.claim_rules: list[tuple[int, int, int]] = []
+        """By channel: threshold in units, split penalty in micros, 1 where a line may be split by units."""
         self.node_rows = np.zeros((c.NODE_ROWS, limits.nodes_max), dtype=np.int64)
         self.zones = np.zeros((limits.regions_max, limits.nodes_max), dtype=np.uint8)
         self.rates = np.full((limits.services_max, limits.zones_max + 1, limits.weight_steps_max), -1, dtype=np.int64)
@@ -139,6 +141,7 @@ class Network:
         else:
             find = self._names.nodes.find
             bits[[find(key) for key in channel.node_keys]] |= 1 << index
+        self._note_rules()
 
     def put_rate_card(self, index: int, card: RateCard) -> None:
         """The rate card of the service at ``index`` is now this."""
@@ -158,6 +161,15 @@ class Network:
     def put_policy(self, policy: RoutingPolicy) -> None:
         """The policy with this key is now this."""
         self.policies[policy.policy_key] = policy
+        self._note_rules()
+
+    def _note_rules(self) -> None:
+        """Bring ``claim_rules`` up to date: every claim asks for them."""
+        self.claim_rules = [
+            (channel.threshold_units, policy.split_penalty_micros, int(policy.allow_unit_split))
+            for channel in self.channels
+            for policy in (self.policies[channel.policy_key],)
+        ]
 
     def put_zone_chart(self, chart: ZoneChart) -> None:
         """The chart is now this. Known regions keep their indexes, new ones follow in order."""
