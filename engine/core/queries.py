@@ -53,7 +53,8 @@ def get_options(pool: Pool, planner: Planner, query: q.GetFulfillmentOptions, no
     """Every service that reaches the buyer, priced by the router, and the nearest stores that have everything."""
     options: list[r.ShipOption] = []
     shortages: tuple[r.Shortage, ...] = ()
-    for index, service_key in enumerate(pool.names.service_keys):
+    # Without a service there is still the question, which then is refused for one reason or another.
+    for index, service_key in enumerate(pool.names.service_keys or [""]):
         claim = Claim(query.channel_key, query.lines, FulfillmentKind.SHIP, query.postal_code, "", service_key)
         question = ask(pool, claim, now_ns)
         if question.refusal:
@@ -62,8 +63,6 @@ def get_options(pool: Pool, planner: Planner, query: q.GetFulfillmentOptions, no
         if plan.granted and plan.cost is not None:
             options.append(r.ShipOption(index, available=True, cost=plan.cost, legs=reply_legs(pool, plan.legs)))
         shortages = shortages or plan.shortages
-    if not pool.names.service_keys:
-        return r.OptionsAnswer(Outcome.UNKNOWN_SERVICE)
     options.sort(key=lambda option: (option.cost.total, option.service_index))
     pickups = _pickup_options(pool, query)
     return r.OptionsAnswer(Outcome.OK, "", tuple(options), pickups, () if options else shortages)
