@@ -1,9 +1,10 @@
-"""The recount's books beside what the server says: totals of its status, and a sample of its cells, quantity by quantity."""
+"""The recount's books beside what the server says (totals, and a sample of cells, quantity by quantity) and what callers were told."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
+from typing import cast
 
 from engine.client import AsyncClient
 from engine.demo.recount import Recount
@@ -13,6 +14,8 @@ from stockpool.v1 import types_pb2 as types
 
 _SAMPLE_SKUS = 200
 _SKUS_A_CALL = 20
+_READS = ("Get", "BatchGet", "List")
+"""How calls begin that change nothing and are not in the journal."""
 _CELL_FIELDS = {
     types.QUANTITY_ON_HAND: "on_hand_units",
     types.QUANTITY_DAMAGED: "damaged_units",
@@ -44,11 +47,18 @@ class RecountResult:
     elapsed_s: float
 
 
-async def recount(client: AsyncClient, channel_key: str, seed: int, progress: Callable[[int], None]) -> RecountResult:
+async def recount(
+    client: AsyncClient,
+    channel_key: str,
+    seed: int,
+    answered: Mapping[tuple[str, int], int],
+    progress: Callable[[int], None],
+) -> RecountResult:
     """Recounts the whole journal of an idle server and compares the outcome with what the server says.
 
-    ``channel_key`` is a channel over all nodes, asked for the sample of cells that ``seed`` draws; ``progress`` is told the last sequence
-    after each message.
+    ``channel_key`` is a channel over all nodes, asked for the sample of cells that ``seed`` draws. ``answered`` is how often callers were
+    given each outcome by each call: every answer must be a decision of the journal, and every decision somebody's answer. ``progress`` is
+    told the last sequence after each message.
 
     Raises:
         StockpoolError: a call failed.
@@ -57,6 +67,7 @@ async def recount(client: AsyncClient, channel_key: str, seed: int, progress: Ca
     books = Recount()
     status = await _read_to_the_end(client, books, progress)
     _compare_totals(books, status)
+    _compare_answers(books, answered)
     compared = 0
     async for availability in _sample(client, books, channel_key, seed):
         for cell in availability.cells:
@@ -122,6 +133,14 @@ def _compare_totals(recount: Recount, status: admin.GetStatusResponse) -> None:
             recount.find(f"the server says {name} is {said}, the books say {value}")
     if sum(order.allocated_units for order in books.open_orders.values()) != counted["allocated_units"]:
         recount.find("the allocated units of the open orders are not those of the cells")
+
+
+def _compare_answers(recount: Recount, answered: Mapping[tuple[str, int], int]) -> None:
+    for (call, outcome), count in answered.items():
+        decided = recount.decided[call, outcome]
+        if not call.startswith(_READS) and decided != count:
+            name = types.Outcome.Name(cast("types.Outcome", outcome)).removeprefix("OUTCOME_")
+            recount.find(f"callers were answered {name} by {call} {count} times, the journal holds {decided}")
 
 
 async def _sample(

@@ -74,7 +74,7 @@ class Recount:
     """Takes events in order of their sequence, from 1 on.
 
     ``oversold_units`` is what requests promised beyond what was free; ``findings`` names what is wrong, the first of them;
-    ``finding_count`` counts all.
+    ``finding_count`` counts all. ``decided`` counts decisions by command and outcome.
     """
 
     def __init__(self) -> None:
@@ -88,6 +88,7 @@ class Recount:
         self.duplicate_order_count = 0
         self.finding_count = 0
         self.findings: list[str] = []
+        self.decided: Counter[tuple[str, int]] = Counter()
         self._request_ids: set[str] = set()
         self._time_ns = 0
         self._promised: Counter[int] = Counter()
@@ -123,9 +124,11 @@ class Recount:
             if request_id in self._request_ids:
                 self.find(f"seq {seq} decides request {request_id} a second time")
             self._request_ids.add(request_id)
+        outcome = event.outcome
+        self.decided[event.command, outcome] += 1
         effects = event.effects
         if not effects:
-            self.refusal_count += event.outcome not in {types.OUTCOME_OK, types.OUTCOME_PARTIAL}
+            self.refusal_count += outcome not in {types.OUTCOME_OK, types.OUTCOME_PARTIAL}
             return
         takers = self._takers
         for effect in effects:

@@ -153,8 +153,10 @@ class Report:
         return _per_second(self.calls_total, self.seconds.get("play", 0.0))
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, with the keys by which runs are compared first."""
+        """Everything but what is only drawn, with the keys by which runs are compared first."""
         whole = asdict(self)
+        for drawn in ("buckets", "samples"):
+            del whole[drawn]
         calls = whole.pop("calls")
         return {
             "ok": self.is_ok,

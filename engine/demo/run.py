@@ -82,7 +82,9 @@ async def run_demo(
         audit, status = await _audit(client, screen, seconds)
         screen.begin("recount", status.journal_seq)
         with seconds.measure("recount"):
-            result = await recount(client, scenario.channels[0].channel_key, scenario.seed, screen.advance)
+            answered = {} if player.caller.errors else player.caller.outcomes  # who got no answer may have a decision
+            channel_key = scenario.channels[0].channel_key
+            result = await recount(client, channel_key, scenario.seed, answered, screen.advance)
         screen.end(
             f"{result.event_count:,} events, {result.units_oversold:,} units oversold, {result.finding_count:,} findings"
         )
