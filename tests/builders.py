@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from random import Random
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -15,8 +17,8 @@ from engine.model import queries as q
 from engine.model.decisions import Decision
 from engine.model.limits import SECOND_NS, Limits
 from engine.model.network import Channel, Node, RateCard, Region, RoutingPolicy, Sku, ZoneChart
-from engine.model.orders import FulfillmentOrder, Order, Return
-from engine.model.outcomes import FulfillmentKind, NodeKind, Outcome
+from engine.model.orders import FulfillmentOrder, Order, ReceivedItem, Return
+from engine.model.outcomes import Disposition, FulfillmentKind, NodeKind, Outcome, RejectReason
 from engine.model.replies import Cell
 
 EPOCH_NS = 1_700_000_000_000_000_000
@@ -229,3 +231,49 @@ class Store:
             part = self.decisions[at : at + group]
             journal.append(encode(part), expected_seq=part[0].seq - 1)
         return journal
+
+
+def _calls(store: Store, chance: Random, at: int) -> list[Callable[[], Any]]:
+    lines = [(chance.choice("ABCZ"), chance.randint(1, 4)) for _ in range(chance.randint(1, 3))]
+    claim = ship(lines, to=chance.choice(["10001", "90001", "77777"]), ttl_ns=chance.randint(1, 40) * MINUTE_NS)
+    tell = store.tell
+    goods: dict[str, Any] = {"channel_key": "web", "order_id": 0, "lines": ((-1, "A", 2),), "postal_code": "10001"}
+    count: dict[str, Any] = {
+        "sku_key": "B",
+        "node_key": "lab",
+        "on_hand_units": at,
+        "source_key": "wms",
+        "source_seq": at + 1,
+    }
+    received = (ReceivedItem(0, 1, Disposition.RESTOCK),)
+    return [
+        partial(store.reserve, claim),
+        partial(store.reserve, pickup(lines, allow_partial=True)),
+        partial(tell, m.BatchReserve, claims=(claim, claim)),
+        partial(store.place, claim, f"k{at}"),
+        partial(store.ingest, claim, f"m{at}"),
+        partial(store.commit, at // 3 + 1),
+        partial(tell, m.ExtendReservation, reservation_id=at // 2, ttl_ns=MINUTE_NS),
+        partial(tell, m.CancelOrder, order_id=at // 4, lines=()),
+        partial(tell, m.Accept, fulfillment_order_id=at // 3),
+        partial(tell, m.Ship, fulfillment_order_id=at // 4),
+        partial(tell, m.Reject, fulfillment_order_id=at // 4 + 1, reason=RejectReason.MISMATCH),
+        partial(tell, m.AuthorizeReturn, **goods),
+        partial(tell, m.ReceiveReturn, return_id=1, node_key="", items=received),
+        partial(tell, m.RecordSale, node_key="east", channel_key="till", lines=(("A", 1),)),
+        partial(tell, m.SetStock, **count),
+        partial(tell, m.PutSkus, skus=(Sku(f"N{at % 5}", weight_grams=at),)),
+    ]
+
+
+def day(seed: int, given: Limits = SMALL) -> Store:
+    """A busy day: a bit of everything, refusals and expiries included."""
+    chance = Random(seed)
+    store = Store(given)
+    store.stock(("A", "dc", 20), ("A", "east", 5), ("B", "dc", 9), ("C", "west", 7))
+    for at in range(60):
+        chance.choice(_calls(store, chance, at))()
+        store.wait(chance.randint(0, 3) * MINUTE_NS)
+    store.sweep()
+    store.audit()
+    return store

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -18,60 +16,13 @@ from engine.journal.codec import encode
 from engine.journal.memory import MemoryJournal
 from engine.kernels import columns as c
 from engine.model import commands as m
-from engine.model.limits import SECOND_NS, Limits
-from engine.model.network import Node, Sku
-from engine.model.orders import ReceivedItem
-from engine.model.outcomes import Disposition, Outcome, RejectReason
+from engine.model.limits import SECOND_NS
+from engine.model.network import Node
+from engine.model.outcomes import Outcome
 from engine.recovery import LimitsTooLow, recover, replayed_digest
-from tests.builders import MINUTE_NS, SMALL, Store, limits, pickup, ship
+from tests.builders import MINUTE_NS, SMALL, Store, day, limits, ship
 
 DERIVED = {5: "the heap of expiries, whose stale entries depend on when it was tidied"}
-
-
-def _calls(store: Store, chance: Random, at: int) -> list[Callable[[], Any]]:
-    lines = [(chance.choice("ABCZ"), chance.randint(1, 4)) for _ in range(chance.randint(1, 3))]
-    claim = ship(lines, to=chance.choice(["10001", "90001", "77777"]), ttl_ns=chance.randint(1, 40) * MINUTE_NS)
-    tell = store.tell
-    goods: dict[str, Any] = {"channel_key": "web", "order_id": 0, "lines": ((-1, "A", 2),), "postal_code": "10001"}
-    count: dict[str, Any] = {
-        "sku_key": "B",
-        "node_key": "lab",
-        "on_hand_units": at,
-        "source_key": "wms",
-        "source_seq": at + 1,
-    }
-    received = (ReceivedItem(0, 1, Disposition.RESTOCK),)
-    return [
-        partial(store.reserve, claim),
-        partial(store.reserve, pickup(lines, allow_partial=True)),
-        partial(tell, m.BatchReserve, claims=(claim, claim)),
-        partial(store.place, claim, f"k{at}"),
-        partial(store.ingest, claim, f"m{at}"),
-        partial(store.commit, at // 3 + 1),
-        partial(tell, m.ExtendReservation, reservation_id=at // 2, ttl_ns=MINUTE_NS),
-        partial(tell, m.CancelOrder, order_id=at // 4, lines=()),
-        partial(tell, m.Accept, fulfillment_order_id=at // 3),
-        partial(tell, m.Ship, fulfillment_order_id=at // 4),
-        partial(tell, m.Reject, fulfillment_order_id=at // 4 + 1, reason=RejectReason.MISMATCH),
-        partial(tell, m.AuthorizeReturn, **goods),
-        partial(tell, m.ReceiveReturn, return_id=1, node_key="", items=received),
-        partial(tell, m.RecordSale, node_key="east", channel_key="till", lines=(("A", 1),)),
-        partial(tell, m.SetStock, **count),
-        partial(tell, m.PutSkus, skus=(Sku(f"N{at % 5}", weight_grams=at),)),
-    ]
-
-
-def day(seed: int, given: Limits = SMALL) -> Store:
-    """A busy day: a bit of everything, refusals and expiries included."""
-    chance = Random(seed)
-    store = Store(given)
-    store.stock(("A", "dc", 20), ("A", "east", 5), ("B", "dc", 9), ("C", "west", 7))
-    for at in range(60):
-        chance.choice(_calls(store, chance, at))()
-        store.wait(chance.randint(0, 3) * MINUTE_NS)
-    store.sweep()
-    store.audit()
-    return store
 
 
 def same(store: Store, replayed: Any) -> None:
