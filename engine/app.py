@@ -153,12 +153,17 @@ def _ready(settings: Settings, port: int, machine: Machine, replay_s: float) -> 
     names = machine.pool.names
     return Ready(
         target=f"{settings.host}:{port}",
-        journal_url=re.sub(r"://([^:/@]+):[^@]*@", r"://\1:***@", settings.journal),
+        journal_url=_shown(settings.journal),
         journal_seq=machine.seq,
         node_count=len(names.nodes),
         sku_count=len(names.skus),
         replay_s=replay_s,
     )
+
+
+def _shown(url: str) -> str:
+    """The url without its password."""
+    return re.sub(r"://([^:/@]+):[^@]*@", r"://\1:***@", url)
 
 
 def _advice(settings: Settings, error: Exception) -> str:
