@@ -106,11 +106,11 @@ def currency(raw: Raw) -> str:
 
 
 def _integer(raw: Raw) -> int:
+    if type(raw) is int:
+        return raw
     if isinstance(raw, str) and _INTEGER.match(raw.strip()):
         # A number of thousands of digits takes long to read.
         return int(raw) if len(raw) <= 30 else 10**30
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        return raw
     if isinstance(raw, float | Decimal):
         number = Decimal(raw)
         if number.is_finite() and number == number.to_integral_value():
@@ -128,6 +128,18 @@ def _bounded(raw: Raw, smallest: int, largest: int, what: str) -> int:
     return number
 
 
+def whole(smallest: int, largest: int) -> Parser:
+    """A parser of whole numbers within bounds, both included."""
+
+    def parse(raw: Raw) -> int:
+        number = _integer(raw)
+        if not smallest <= number <= largest:
+            raise FieldError(f"is not within {smallest} and {largest}: {shown(raw)}")
+        return number
+
+    return parse
+
+
 def units(raw: Raw) -> int:
     """Whole pieces, none is possible."""
     return _bounded(raw, 0, UNITS_MAX, "units")
@@ -143,7 +155,8 @@ def grams(raw: Raw) -> int:
     return _bounded(raw, 0, WEIGHT_GRAMS_MAX, "grams")
 
 
-def _decimal(raw: Raw) -> Decimal:
+def decimal(raw: Raw) -> Decimal:
+    """A number, finite."""
     try:
         # A float means the shortest decimal that reads as it: 12.99 and not 12.9900000000000002.
         number = Decimal(repr(raw) if isinstance(raw, float) else raw.strip() if isinstance(raw, str) else raw)
@@ -156,7 +169,7 @@ def _decimal(raw: Raw) -> Decimal:
 
 def micros(raw: Raw) -> int:
     """An amount in the currency, with up to six decimals, as millionths."""
-    number = _decimal(raw)
+    number = decimal(raw)
     if number < 0:
         raise FieldError(f"is below 0: {shown(raw)}")
     if number > MICROS_MAX // 1_000_000:
@@ -168,7 +181,7 @@ def micros(raw: Raw) -> int:
 
 
 def _degrees(raw: Raw, largest: int) -> float:
-    number = _decimal(raw)
+    number = decimal(raw)
     if abs(number) > largest:
         raise FieldError(f"is not within -{largest} and {largest} degrees: {shown(raw)}")
     return float(number)

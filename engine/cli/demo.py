@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from engine.demo.run import RunOptions
     from engine.demo.scenario import Scenario
 
+    MakeScenario = Callable[[Callable[[str], None]], Scenario]
+
+_ERRORS_SHOWN = 20
+
 
 def demo(
     seed: Annotated[int, typer.Option(help="Makes the scenario; the same seed gives the same one.")] = 1,
@@ -61,22 +65,32 @@ def demo(
             raise typer.Exit(FAILED)
 
 
-def _scenario(seed: int, data: Path | None, days: int) -> "Scenario":
+def _scenario(seed: int, data: Path | None, days: int, say: "Callable[[str], None]") -> "Scenario":
     if data is None:
         from engine.demo.sample import sample_scenario
 
         return sample_scenario(seed, day_count=days)
+    from adapters.pack import read_pack
+    from adapters.tables import FileFormatError
     from engine.demo.pack import pack_scenario
     from engine.demo.pack_columns import PackError
+    from engine.demo.places import regions
 
     try:
-        return pack_scenario(data, seed)
-    except PackError as error:
+        pack = read_pack(data, frozenset(regions().keys))
+        for error in pack.errors[:_ERRORS_SHOWN]:
+            say(str(error))
+        if len(pack.errors) > _ERRORS_SHOWN:
+            say(f"and {len(pack.errors) - _ERRORS_SHOWN:,} more")
+        if pack.errors:
+            say(f"{len(pack.errors):,} bad rows of {data} are left out")
+        return pack_scenario(pack, seed)
+    except (FileFormatError, PackError) as error:
         raise CommandFailed(f"{data} is not a pack of orders", str(error), "stockpool demo") from None
 
 
 def _run(
-    make_scenario: "Callable[[], Scenario]",
+    make_scenario: "MakeScenario",
     options: "RunOptions",
     journal: str | None,
     *,
@@ -97,9 +111,7 @@ def _run(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _play(
-    make_scenario: "Callable[[], Scenario]", options: "RunOptions", url: str, log: Path, *, as_json: bool
-) -> "Report":
+def _play(make_scenario: "MakeScenario", options: "RunOptions", url: str, log: Path, *, as_json: bool) -> "Report":
     import asyncio
 
     from engine.client import StockpoolError
@@ -112,7 +124,7 @@ def _play(
     screen = open_screen(console(stderr=as_json), "Stockpool demo")
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(run_demo(make_scenario, options, ServerProcess(url, log), screen))
+            return runner.run(run_demo(partial(make_scenario, screen.say), options, ServerProcess(url, log), screen))
     except JournalNotEmptyError as error:
         hint = "stockpool demo (takes a fresh SQLite file)"
         raise CommandFailed(str(error), "promises can only be recounted from the beginning", hint) from None

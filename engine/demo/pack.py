@@ -7,7 +7,7 @@ belongs to where its customer is known (``pack_returns``).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,14 @@ from engine.demo.pack_columns import (
     Catalog,
     OrderColumns,
     PackError,
+    PackTables,
     Places,
-    read_catalog,
-    read_orders,
-    read_places,
-    read_rate_cards,
-    read_returns,
-    read_zone_pairs,
+    arrange_catalog,
+    arrange_orders,
+    arrange_places,
+    arrange_rate_cards,
+    arrange_returns,
+    arrange_zone_pairs,
 )
 from engine.demo.pack_returns import ReturnPlan, plan_returns
 from engine.demo.pack_supply import OPENING, Outlets, Supply, make_supply
@@ -66,25 +67,23 @@ class _Year:
     drop_offs: NDArray[np.int32]
 
 
-def pack_scenario(folder: Path, seed: int = 1) -> Scenario:
-    """The scenario of a pack's folder.
+def pack_scenario(pack: PackTables, seed: int = 1) -> Scenario:
+    """The scenario of a pack.
 
     A day of the scenario is a day of the calendar; some have no orders. Takes some seconds and about half a gigabyte: orders stay columns, and
     each day's calls are made when it is asked for.
 
     Raises:
-        PackError: a file or column is missing, or pyarrow is not installed.
+        PackError: the pack has no warehouse, or no store that ships.
     """
-    if not folder.is_dir():
-        raise PackError(f"{folder} is no folder: give the folder of a pack, for example data/demo_gifts")
-    places, catalog = read_places(folder), read_catalog(folder)
-    orders = read_orders(folder, places, catalog)
+    places, catalog = arrange_places(pack.nodes), arrange_catalog(pack.catalog)
+    orders = arrange_orders(pack, places, catalog)
     nodes = _nodes(places, seed)
-    cards = read_rate_cards(folder)
+    cards = arrange_rate_cards(pack.prices)
     outlets = _outlets(nodes, places)
     supply = make_supply(orders, outlets, len(catalog.keys), seed)
     fates = draw_fates(chance(seed, _FATES), orders.kinds)
-    returns = plan_returns(orders, read_returns(folder, catalog, orders.first_day), fates.cancels, seed)
+    returns = plan_returns(orders, arrange_returns(pack.returns, catalog, orders.first_day), fates.cancels, seed)
     keys = Keys(places.keys, catalog.keys, tuple(card.service_key for card in cards))
     year = _Year(
         baskets=_baskets(orders, fates, returns),
@@ -104,7 +103,7 @@ def pack_scenario(folder: Path, seed: int = 1) -> Scenario:
         return _day(year, day)
 
     return Scenario(
-        name=f"{folder.name}, seed {seed}",
+        name=f"{pack.name}, seed {seed}",
         seed=seed,
         currency_code="USD",
         first_day=orders.first_day,
@@ -113,7 +112,7 @@ def pack_scenario(folder: Path, seed: int = 1) -> Scenario:
         channels=CHANNELS,
         policies=(RoutingPolicy("default", 1_500_000, True, cards[0].service_key),),
         rate_cards=cards,
-        zone_chart=_zone_chart(folder, places),
+        zone_chart=_zone_chart(pack, places),
         order_counts=tuple(np.bincount(orders.days, minlength=day_count).tolist()),
         cell_count=opening.stop - opening.start,
         make_opening=make_opening,
@@ -187,6 +186,8 @@ def _outlets(nodes: tuple[Node, ...], places: Places) -> Outlets:
     shares, members = [], []
     for kind, part in (("warehouse", WAREHOUSE_SHARE), ("store", 1 - WAREHOUSE_SHARE)):
         chosen = np.array([index for index in places.of_kind(kind) if nodes[index].ships], np.int32)
+        if not len(chosen):
+            raise PackError(f"the pack has no {kind} that ships")
         away = distances(buyers.latitudes, buyers.longitudes, places.latitudes[chosen], places.longitudes[chosen])
         near = np.bincount(away.argmin(1), weights=buyers.populations, minlength=len(chosen))
         members.append(chosen)
@@ -195,10 +196,10 @@ def _outlets(nodes: tuple[Node, ...], places: Places) -> Outlets:
     return Outlets(places.kinds, np.concatenate(members), share / share.sum(), places.of_kind("warehouse"))
 
 
-def _zone_chart(folder: Path, places: Places) -> ZoneChart:
+def _zone_chart(pack: PackTables, places: Places) -> ZoneChart:
     """The distance rule, and before it the published pairs that start where a node is."""
     areas = regions()
-    pairs = read_zone_pairs(folder)
+    pairs = arrange_zone_pairs(pack.zone_pairs)
     origins = {code[:3] for code in places.postal_codes}
     position = {key: index for index, key in enumerate(areas.keys)}
     kept = [
@@ -251,7 +252,7 @@ def _receipts(year: _Year, day: int) -> Iterator[Receipt]:
     rows = year.supply.of_day(day)
     nodes = year.supply.nodes[rows]
     starts = rows.start + np.nonzero(np.diff(nodes, prepend=-1))[0]
-    for begin, end in zip(starts.tolist(), [*starts.tolist()[1:], rows.stop], strict=True):
+    for begin, end in pairwise([*starts.tolist(), rows.stop]):
         node = int(year.supply.nodes[begin])
         for first in range(begin, end, _LINES_PER_RECEIPT):
             part = slice(first, min(first + _LINES_PER_RECEIPT, end))

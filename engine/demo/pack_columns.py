@@ -1,14 +1,13 @@
-"""A pack of real orders, read from Parquet files into columns.
+"""A pack of real orders as numbers: indexes, nanoseconds and micros, in order of time.
 
-A pack is a folder with ``orders``, ``order_lines``, ``catalog``, ``nodes``, ``returns`` and ``uci_lines_raw`` (``.parquet``), beside folders
-``carrier`` and ``geo`` that several packs share. Its README says what each column is and where it comes from.
+Whoever has read the pack hands over its tables (``PackTables``); nothing here opens a file.
 """
 
-import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from pathlib import Path
-from typing import Any
+from datetime import UTC, date, datetime, time
+from itertools import repeat
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +16,54 @@ from engine.demo.fates import KINDS
 from engine.demo.rates import step_grams
 from engine.demo.scenario import MICROS, NS_PER_DAY, RateCard
 
-_RATES = "usps_retail_rates_2025-10-05.csv"
-_ZONES = "usps_zones_zip3_sample_2018.parquet"
 _MICROS_PER_CENT = MICROS // 100
 
 
+Table: TypeAlias = Mapping[str, Sequence[Any]]
+"""Columns of equal length, by name. Texts, integers and aware datetimes; absent texts are empty, absent numbers 0, prices None."""
+
+
+class PackTables(Protocol):
+    """What somebody read of a pack: good rows only, which speak of nodes, SKUs and orders that are there, and have a target.
+
+    Columns: ``nodes`` node_id, kind (store, kiosk, locker, warehouse), name, zip, city, state, lat, lon; ``catalog`` StockCode, description, price
+    (micros); ``orders`` order_no, invoice, ts, channel (pos, pickup, ship, marketplace), node_id, dest_zip; ``order_lines`` order_no,
+    StockCode, quantity, unit_price_cents; ``returns`` InvoiceNo, InvoiceDate, StockCode (or what is none), quantity, CustomerID;
+    ``invoices`` InvoiceNo, CustomerID; ``zone_pairs`` origin_zip3, dest_zip3, zone; ``prices`` service, zone, max_weight_oz, price_usd
+    (micros).
+    """
+
+    @property
+    def name(self) -> str:
+        """What the pack is called."""
+
+    @property
+    def nodes(self) -> Table: ...  # noqa: D102 - the columns are listed above
+
+    @property
+    def catalog(self) -> Table: ...  # noqa: D102
+
+    @property
+    def orders(self) -> Table: ...  # noqa: D102
+
+    @property
+    def order_lines(self) -> Table: ...  # noqa: D102
+
+    @property
+    def returns(self) -> Table: ...  # noqa: D102
+
+    @property
+    def invoices(self) -> Table: ...  # noqa: D102
+
+    @property
+    def zone_pairs(self) -> Table: ...  # noqa: D102
+
+    @property
+    def prices(self) -> Table: ...  # noqa: D102
+
+
 class PackError(Exception):
-    """The pack cannot be read; the message says what is missing and what to do."""
+    """The pack cannot be played; the message says what it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,50 +137,25 @@ class ReturnColumns:
 class ZonePairs:
     """Zones that a carrier published, by three-digit ZIP areas."""
 
-    origins: list[str]
-    destinations: list[str]
+    origins: Sequence[str]
+    destinations: Sequence[str]
     zones: NDArray[np.int32]
 
 
-def _read(path: Path, *columns: str) -> dict[str, Any]:
-    """The columns of a Parquet file: lists for texts, NumPy arrays for the rest."""
-    try:
-        import pyarrow as pa  # an extra that only packs need
-        from pyarrow import parquet
-    except ImportError:
-        raise PackError("a pack is a folder of Parquet files: pip install 'stockpool[demo]' to read it") from None
-    if not path.is_file():
-        raise PackError(f"{path} is missing: give the folder of a whole pack, with carrier/ and geo/ beside it")
-    try:
-        table = parquet.read_table(path, columns=list(columns))
-    except (pa.ArrowException, OSError) as error:
-        raise PackError(f"{path} is not what a pack holds: {error}") from None
-    absent = [name for name in columns if name not in table.column_names]
-    if absent:
-        raise PackError(f"{path} has no column {', '.join(absent)}; it has {', '.join(table.column_names)}")
-    result: dict[str, Any] = {}
-    for name in columns:
-        column = table[name]
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        textual = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-        result[name] = column.to_pylist() if textual else column.to_numpy()
-    return result
+def _indexes(texts: Sequence[str], keys: tuple[str, ...]) -> NDArray[np.int32]:
+    """Position of each text in ``keys``; -1 for what is none of them."""
+    position = {key: index for index, key in enumerate(keys)}
+    return np.fromiter(map(position.get, texts, repeat(-1)), np.int32, len(texts))
 
 
-def _indexes(texts: list[str | None], keys: tuple[str, ...], what: str) -> NDArray[np.int32]:
-    """Position of each text in ``keys``; -1 for None."""
-    position: dict[str | None, int] = {key: index for index, key in enumerate(keys)}
-    position[None] = -1
-    try:
-        return np.array([position[text] for text in texts], dtype=np.int32)
-    except KeyError as error:
-        raise PackError(f"orders speak of the {what} {error}, which the pack does not have") from None
+def _nanoseconds(times: Sequence[datetime], first_day: date) -> NDArray[np.int64]:
+    """Time since midnight of a day."""
+    midnight = datetime.combine(first_day, time(), UTC)
+    return np.array([moment - midnight for moment in times], "timedelta64[us]").astype(np.int64) * 1_000
 
 
-def read_places(folder: Path) -> Places:
+def arrange_places(table: Table) -> Places:
     """The nodes of a pack."""
-    table = _read(folder / "nodes.parquet", "node_id", "kind", "name", "zip", "city", "state", "lat", "lon")
     names = tuple(
         f"{name} ({city}, {state})" if city else name
         for name, city, state in zip(table["name"], table["city"], table["state"], strict=True)
@@ -151,103 +166,79 @@ def read_places(folder: Path) -> Places:
         kinds=tuple(table["kind"]),
         # Leading zeros of New England and Puerto Rico were lost on the way.
         postal_codes=tuple(code.zfill(5) for code in table["zip"]),
-        latitudes=np.asarray(table["lat"], np.float64),
-        longitudes=np.asarray(table["lon"], np.float64),
+        latitudes=np.array(table["lat"], np.float64),
+        longitudes=np.array(table["lon"], np.float64),
     )
 
 
-def read_catalog(folder: Path) -> Catalog:
+def arrange_catalog(table: Table) -> Catalog:
     """The catalog of a pack. SKUs without a description are called by their key; those without a price cost one dollar."""
-    table = _read(folder / "catalog.parquet", "StockCode", "description", "price")
-    price = np.nan_to_num(np.asarray(table["price"], np.float64), nan=1.0)
     keys = tuple(table["StockCode"])
     titles = tuple(" ".join((text or key).split()) for text, key in zip(table["description"], keys, strict=True))
-    return Catalog(keys, titles, np.rint(price * 100).astype(np.int64) * _MICROS_PER_CENT)
+    price = np.array([MICROS if price is None else price for price in table["price"]], np.int64)
+    return Catalog(keys, titles, np.rint(price / _MICROS_PER_CENT).astype(np.int64) * _MICROS_PER_CENT)
 
 
-def _customers(folder: Path) -> dict[str, int]:
-    """Customer of each invoice that names one."""
-    table = _read(folder / "uci_lines_raw.parquet", "InvoiceNo", "CustomerID")
-    numbers = np.nan_to_num(np.asarray(table["CustomerID"], np.float64), nan=0.0).astype(np.int64)
-    return dict(zip(table["InvoiceNo"], numbers.tolist(), strict=True))
-
-
-def _nanoseconds(times: Any, first_day: np.datetime64) -> NDArray[np.int64]:
-    return (np.asarray(times) - first_day).astype("timedelta64[ns]").astype(np.int64)
-
-
-def read_orders(folder: Path, places: Places, catalog: Catalog) -> OrderColumns:
+def arrange_orders(tables: PackTables, places: Places, catalog: Catalog) -> OrderColumns:
     """All orders of a pack. Lines of the same SKU in an order are added up; the first one's price stands."""
-    orders = _read(folder / "orders.parquet", "order_no", "invoice", "ts", "channel", "node_id", "dest_zip")
-    lines = _read(folder / "order_lines.parquet", "order_no", "StockCode", "quantity", "unit_price_cents")
-    numbers = np.asarray(orders["order_no"], np.int64)
-    times = np.asarray(orders["ts"])
+    orders, lines = tables.orders, tables.order_lines
+    first_day = min(orders["ts"]).date()
+    numbers, times = np.array(orders["order_no"], np.int64), _nanoseconds(orders["ts"], first_day)
     sequence = np.lexsort((numbers, times))
     numbers = numbers[sequence]
-    first = times[sequence[0]].astype("datetime64[D]")
 
-    row_of = np.full(int(numbers.max()) + 1, -1, np.int64)
-    row_of[numbers] = np.arange(len(numbers))
-    owners = row_of[np.asarray(lines["order_no"], np.int64)]
-    skus = _indexes(lines["StockCode"], catalog.keys, "SKU")
-    code = owners * len(catalog.keys) + skus
+    by_number = np.argsort(numbers)
+    line_numbers = np.array(lines["order_no"], np.int64)
+    owners = by_number[np.searchsorted(numbers, line_numbers, sorter=by_number)]
+    code = owners * len(catalog.keys) + _indexes(lines["StockCode"], catalog.keys)
     distinct, first_line, group = np.unique(code, return_index=True, return_inverse=True)
-    units = np.bincount(group, weights=np.asarray(lines["quantity"], np.float64))
+    units = np.bincount(group, weights=np.array(lines["quantity"], np.float64))
     owners = distinct // len(catalog.keys)
 
     kind_of = {kind.value: number for number, kind in enumerate(KINDS)}
-    customer_of = _customers(folder)
-    postal_codes, channels, invoices = orders["dest_zip"], orders["channel"], orders["invoice"]
+    customer_of = dict(zip(tables.invoices["InvoiceNo"], tables.invoices["CustomerID"], strict=True))
+    postal_codes, invoices = orders["dest_zip"], orders["invoice"]
     return OrderColumns(
-        first_day=first.item(),
-        kinds=np.array([kind_of[channels[row]] for row in sequence], np.int8),
-        at_ns=_nanoseconds(times[sequence], first),
-        nodes=_indexes(orders["node_id"], places.keys, "node")[sequence],
-        postal_codes=[postal_codes[row] or "" for row in sequence],
+        first_day=first_day,
+        kinds=np.array([kind_of[channel] for channel in orders["channel"]], np.int8)[sequence],
+        at_ns=times[sequence],
+        nodes=_indexes(orders["node_id"], places.keys)[sequence],
+        postal_codes=[postal_codes[row] for row in sequence.tolist()],
         numbers=numbers,
-        customers=np.array([customer_of.get(invoices[row], 0) for row in sequence], np.int64),
+        customers=np.array([customer_of.get(invoices[row], 0) for row in sequence.tolist()], np.int64),
         starts=np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(numbers)))]),
         line_skus=(distinct % len(catalog.keys)).astype(np.int32),
         line_units=units.astype(np.int64),
-        line_prices=np.asarray(lines["unit_price_cents"], np.int64)[first_line] * _MICROS_PER_CENT,
+        line_prices=np.array(lines["unit_price_cents"], np.int64)[first_line] * _MICROS_PER_CENT,
     )
 
 
-def read_returns(folder: Path, catalog: Catalog, first_day: date) -> ReturnColumns:
+def arrange_returns(table: Table, catalog: Catalog, first_day: date) -> ReturnColumns:
     """Return lines of a pack, without those that are fees, postage or discounts."""
-    table = _read(folder / "returns.parquet", "InvoiceNo", "InvoiceDate", "StockCode", "quantity", "CustomerID")
-    position = {key: index for index, key in enumerate(catalog.keys)}
-    skus = np.array([position.get(code, -1) for code in table["StockCode"]], np.int32)
-    at_ns = _nanoseconds(table["InvoiceDate"], np.datetime64(first_day))
+    skus, at_ns = _indexes(table["StockCode"], catalog.keys), _nanoseconds(table["InvoiceDate"], first_day)
     kept = np.nonzero(skus >= 0)[0]
     kept = kept[np.argsort(at_ns[kept], kind="stable")]
-    customers = np.nan_to_num(np.asarray(table["CustomerID"], np.float64), nan=0.0).astype(np.int64)
     return ReturnColumns(
         at_ns=at_ns[kept],
         skus=skus[kept],
-        units=np.asarray(table["quantity"], np.int64)[kept],
-        customers=customers[kept],
-        invoices=[table["InvoiceNo"][row] for row in kept],
+        units=np.array(table["quantity"], np.int64)[kept],
+        customers=np.array(table["CustomerID"], np.int64)[kept],
+        invoices=[table["InvoiceNo"][row] for row in kept.tolist()],
     )
 
 
-def read_zone_pairs(folder: Path) -> ZonePairs:
+def arrange_zone_pairs(table: Table) -> ZonePairs:
     """The carrier's published zones."""
-    table = _read(folder.parent / "carrier" / _ZONES, "origin_zip3", "dest_zip3", "zone")
-    return ZonePairs(table["origin_zip3"], table["dest_zip3"], np.asarray(table["zone"], np.int32))
+    return ZonePairs(table["origin_zip3"], table["dest_zip3"], np.array(table["zone"], np.int32))
 
 
-def read_rate_cards(folder: Path) -> tuple[RateCard, ...]:
+def arrange_rate_cards(table: Table) -> tuple[RateCard, ...]:
     """The carrier's list prices, cheapest service first. Steps that no whole gram falls into are left out (16 after 15.999 ounces)."""
-    path = folder.parent / "carrier" / _RATES
-    if not path.is_file():
-        raise PackError(f"{path} is missing: give the folder of a whole pack, with carrier/ and geo/ beside it")
     prices: dict[str, dict[tuple[int, float], int]] = {}
-    with path.open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
-            cell = (int(row["zone"]), float(row["max_weight_oz"]))
-            prices.setdefault(row["service"], {})[cell] = round(float(row["price_usd"]) * 100) * _MICROS_PER_CENT
-    cards = [_rate_card(service.removesuffix("_retail"), table) for service, table in prices.items()]
+    cells = zip(table["service"], table["zone"], table["max_weight_oz"], table["price_usd"], strict=True)
+    for service, zone, ounces, price in cells:
+        prices.setdefault(service, {})[zone, ounces] = price
+    cards = [_rate_card(service.removesuffix("_retail"), of_service) for service, of_service in prices.items()]
     return tuple(sorted(cards, key=lambda card: int(card.price_micros[0, 0])))
 
 

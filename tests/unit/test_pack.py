@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from adapters.pack import Pack, read_pack
 from engine.demo.pack import UNIT_GRAMS, pack_scenario
-from engine.demo.pack_columns import PackError, read_places, read_rate_cards
-from engine.demo.places import band_metres, distances
+from engine.demo.pack_columns import arrange_places, arrange_rate_cards
+from engine.demo.places import band_metres, distances, regions
 from engine.demo.rates import GRAMS_PER_OUNCE
 from engine.demo.scenario import Call, Kind, NodeKind, Order, Receipt, Return, Scenario
 from tests.greedy import Greedy, check_rules
@@ -31,8 +32,19 @@ needs_pack = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def scenario() -> Scenario:
-    return pack_scenario(FOLDER)
+def pack() -> Pack:
+    return read_pack(FOLDER, frozenset(regions().keys))
+
+
+@pytest.fixture(scope="module")
+def scenario(pack: Pack) -> Scenario:
+    return pack_scenario(pack)
+
+
+@needs_pack
+def test_no_row_is_bad(pack: Pack) -> None:
+    assert pack.errors == ()
+    assert len(pack.order_lines["order_no"]) == 528_919
 
 
 @needs_pack
@@ -100,8 +112,8 @@ def test_the_year_is_complete_and_keeps_the_rules(scenario: Scenario) -> None:
 
 
 @needs_pack
-def test_the_same_seed_gives_the_same_days(scenario: Scenario) -> None:
-    again, other = pack_scenario(FOLDER), pack_scenario(FOLDER, seed=2)
+def test_the_same_seed_gives_the_same_days(pack: Pack, scenario: Scenario) -> None:
+    again, other = pack_scenario(pack), pack_scenario(pack, seed=2)
     for day in (0, 9, 373):
         assert list(again.day(day)) == list(scenario.day(day))
     assert list(other.day(9)) != list(scenario.day(9))
@@ -123,7 +135,7 @@ def test_stock_is_deep_enough_and_not_too_deep(scenario: Scenario) -> None:
 
 
 @needs_pack
-def test_stores_bring_parcels_nearer_than_warehouses() -> None:
+def test_stores_bring_parcels_nearer_than_warehouses(pack: Pack) -> None:
     """The figures of the pack's own README: nearest node, mean zone by distance, and mean ground price at six ounces a unit."""
     centroids = parquet.read_table(FOLDER.parent / "geo" / "us_zip_centroids.parquet").to_pydict()
     orders = parquet.read_table(FOLDER / "orders.parquet", columns=["dest_zip", "units"]).to_pydict()
@@ -134,8 +146,8 @@ def test_stores_bring_parcels_nearer_than_warehouses() -> None:
         code: (lat, lon) for code, lat, lon in zip(centroids["zip"], centroids["lat"], centroids["lon"], strict=True)
     }
     latitudes, longitudes = (np.array([where[code][axis] for code in codes]) for axis in (0, 1))
-    places = read_places(FOLDER)
-    ground = read_rate_cards(FOLDER)[0]
+    places = arrange_places(pack.nodes)
+    ground = arrange_rate_cards(pack.prices)[0]
     destination = np.array([position[code] for code, _ in shipped])
     grams = np.floor(np.array([units for _, units in shipped]) * 6 * GRAMS_PER_OUNCE)
     step = np.searchsorted(ground.step_grams, np.minimum(grams, ground.step_grams[-1]))
@@ -148,13 +160,3 @@ def test_stores_bring_parcels_nearer_than_warehouses() -> None:
         price = ground.price_micros[zones - 1, step].mean() / 1_000_000
         assert zones.mean() == pytest.approx(zone_expected, abs=0.01)
         assert price == pytest.approx(price_expected, abs=0.02)
-
-
-def test_a_folder_that_is_no_pack_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PackError, match="is no folder"):
-        pack_scenario(tmp_path / "none")
-    with pytest.raises(PackError, match=r"nodes\.parquet is missing"):
-        pack_scenario(tmp_path)
-    (tmp_path / "nodes.parquet").write_bytes(b"no parquet")
-    with pytest.raises(PackError, match=r"nodes\.parquet is not what a pack holds"):
-        pack_scenario(tmp_path)
