@@ -21,6 +21,9 @@ from benchmarks.world import World
 _SEEDS = count(1)
 """Never the same twice in a run: a request id that was used before would get the first answer again."""
 
+SERVE = (sys.executable, "-m", "engine", "serve", "--port", "0", "--json", "--stop-on-eof", "--journal")
+"""The command of a server, but for the url of its journal. It tells in a line of JSON when it answers calls."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:

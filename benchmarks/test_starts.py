@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -15,10 +14,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from benchmarks.history import Note
-from benchmarks.load import cpu_s, hear, piped
+from benchmarks.load import SERVE, cpu_s, hear, piped
 from benchmarks.world import LARGE, World
-
-SERVE = (sys.executable, "-m", "engine", "serve", "--port", "0", "--json", "--stop-on-eof", "--journal")
 
 
 def start_s(url: str, cache: Path | None = None) -> tuple[float, float]:
