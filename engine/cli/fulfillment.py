@@ -12,6 +12,7 @@ app = typer.Typer(
     help="A node's work: list, accept, reject, ship, make ready, hand over.",
     no_args_is_help=True,
     rich_markup_mode=None,
+    add_completion=False,
 )
 
 Id = Annotated[

@@ -1,14 +1,76 @@
-"""The command ``stockpool`` and its commands."""
+"""The command ``stockpool`` and its commands, each imported when it is asked for: ``--help`` answers at once."""
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from engine.cli import demo, fulfillment, imports, network, operation, order, reservation, serve, stock, warm
+COMMANDS = {
+    "demo": (
+        "engine.cli.demo:demo",
+        "Play a merchant's day against a fresh server, and prove that nothing was oversold.",
+    ),
+    "serve": ("engine.cli.serve:serve", "Serve one stock pool over gRPC, until SIGTERM or Ctrl-C."),
+    "import": ("engine.cli.imports:import_files", "Bring in nodes, SKUs, counts, orders and returns from files."),
+    "status": ("engine.cli.operation:status", "Print counts and totals of a server."),
+    "audit": ("engine.cli.operation:audit", "Recompute every derived quantity and compare; on the wire or offline."),
+    "warm": ("engine.cli.warm:warm", "Compile every kernel now, so that no server start has to."),
+    "availability": ("engine.cli.stock:availability", "What a channel may sell."),
+    "reserve": ("engine.cli.reservation:reserve", "Hold units for a shopper."),
+    "reservation": ("engine.cli.reservation:app", "Look at a reservation, extend it, give it back."),
+    "order": ("engine.cli.order:app", "Options for a basket; place, look at and cancel orders."),
+    "fulfillment": ("engine.cli.fulfillment:app", "A node's work: list, accept, reject, ship, make ready, hand over."),
+    "stock": ("engine.cli.stock:app", "Count, receive and sell stock; look at its movements."),
+    "network": (
+        "engine.cli.network:app",
+        "List nodes, SKUs, channels and rate cards; add a channel; put sample rates.",
+    ),
+}
+"""Name of each command: where it is, and its line in the help."""
+
+
+class _Commands(Mapping[str, Any]):
+    """Commands by name, imported when they are looked up."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._known:
+            module, _, attribute = COMMANDS[name][0].partition(":")
+            found = getattr(import_module(module), attribute)
+            if not isinstance(found, typer.Typer):
+                single = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+                single.command(name)(found)
+                found = single
+            self._known[name] = get_command(found)
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Group(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands: Any = _Commands()
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The lines of the help, without looking at the commands."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
 
 app = typer.Typer(
     name="stockpool",
-    help="One real-time stock pool over stores, warehouses and marketplaces; it decides where each order comes from and never sells a unit twice.",
+    cls=_Group,
     epilog="Start with `stockpool demo`. For a server of your own: `stockpool serve`, then `stockpool import FOLDER`.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -31,19 +93,7 @@ def stockpool(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """One real-time stock pool over stores, warehouses and marketplaces, served over gRPC."""
+    """One real-time stock pool over stores, warehouses and marketplaces, served over gRPC.
 
-
-app.command("demo")(demo.demo)
-app.command("serve")(serve.serve)
-app.command("import")(imports.import_files)
-app.command("status")(operation.status)
-app.command("audit")(operation.audit)
-app.command("warm")(warm.warm)
-app.command("availability")(stock.availability)
-app.command("reserve")(reservation.reserve)
-app.add_typer(reservation.app, name="reservation")
-app.add_typer(order.app, name="order")
-app.add_typer(fulfillment.app, name="fulfillment")
-app.add_typer(stock.app, name="stock")
-app.add_typer(network.app, name="network")
+    It decides where each order comes from, and never sells a unit twice.
+    """

@@ -12,6 +12,7 @@ app = typer.Typer(
     help="List nodes, SKUs, channels and rate cards; add a channel; put sample rates.",
     no_args_is_help=True,
     rich_markup_mode=None,
+    add_completion=False,
 )
 
 Limit = Annotated[int, typer.Option(help="At most so many, up to 1,000.")]

@@ -21,7 +21,10 @@ from engine.cli.words import (
 )
 
 app = typer.Typer(
-    help="Options for a basket; place, look at and cancel orders.", no_args_is_help=True, rich_markup_mode=None
+    help="Options for a basket; place, look at and cancel orders.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 

@@ -8,7 +8,12 @@ from engine.cli.connection import SERVER, Authority, Json, Server, Token, connec
 from engine.cli.messages import show
 from engine.cli.words import Channel, Lines, Pickup, RequestId, Service, ShipTo, line_items, one_of
 
-app = typer.Typer(help="Look at a reservation, extend it, give it back.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Look at a reservation, extend it, give it back.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 Id = Annotated[int, typer.Argument(metavar="RESERVATION_ID", help="The number that `stockpool reserve` printed.")]
 Seconds = Annotated[

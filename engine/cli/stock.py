@@ -9,7 +9,10 @@ from engine.cli.messages import show
 from engine.cli.words import Channel, Lines, RequestId, line_items
 
 app = typer.Typer(
-    help="Count, receive and sell stock; look at its movements.", no_args_is_help=True, rich_markup_mode=None
+    help="Count, receive and sell stock; look at its movements.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 Sku = Annotated[str, typer.Argument(metavar="SKU", help="The SKU.")]
@@ -17,7 +20,7 @@ Node = Annotated[str, typer.Option("--node", help="The place that holds it.")]
 
 
 def availability(
-    skus: Annotated[list[str], typer.Argument(metavar="SKU...", help="1 to 1,000 SKUs.")],
+    skus: Annotated[list[str], typer.Argument(metavar="SKU", help="1 to 1,000 SKUs.")],
     channel: Channel,
     node: Annotated[str, typer.Option("--node", help="Only this node.")] = "",
     pickup: Annotated[

@@ -9,12 +9,10 @@ if TYPE_CHECKING:
     from stockpool.v1.orders_pb2 import LineUnits, OrderItem
     from stockpool.v1.types_pb2 import LineItem
 
-Lines = Annotated[
-    list[str], typer.Argument(metavar="SKU[=UNITS]...", help="What: a SKU and its units, 1 when left out.")
-]
+Lines = Annotated[list[str], typer.Argument(metavar="SKU[=UNITS]", help="What: a SKU and its units, 1 when left out.")]
 PricedLines = Annotated[
     list[str] | None,
-    typer.Argument(metavar="SKU[=UNITS][@PRICE]...", help="What: a SKU, its units (1) and the price of one (0)."),
+    typer.Argument(metavar="SKU[=UNITS][@PRICE]", help="What: a SKU, its units (1) and the price of one (0)."),
 ]
 Channel = Annotated[str, typer.Option("--channel", help="Where the demand comes from.")]
 ShipTo = Annotated[str | None, typer.Option("--ship-to", metavar="POSTAL_CODE", help="Send it there.")]

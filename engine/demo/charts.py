@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from engine.demo.report import Bucket, ChannelReport, Report
 
@@ -17,6 +17,9 @@ PALETTE = ("#2563eb", "#0d9488", "#d97706", "#9333ea", "#dc2626", "#4d7c0f", "#0
 _INK = "#334155"
 _FAINT = "#e2e8f0"
 _MICROS = 1_000_000
+_WEEK = 7
+_DAILY_MAX = 60
+"""Up to so many days rates are drawn by day; beyond, by week."""
 _WIDTH = 9.6
 _STYLE: Any = {
     "font.family": "sans-serif",
@@ -56,6 +59,11 @@ def draw_charts(report: Report) -> dict[str, str]:
         return {name: _svg(draw(report)) for name, (draw, wanted) in drawings.items() if wanted}
 
 
+def is_weekly(report: Report) -> bool:
+    """Whether rates are drawn by week: the run is long."""
+    return report.bucket_hours == 24 and report.days > _DAILY_MAX
+
+
 def colour_of(report: Report, channel: str) -> str:
     """The colour that a channel has in every chart and table."""
     names = [one.channel for one in report.channels]
@@ -81,10 +89,10 @@ def _orders(report: Report) -> Figure:
 def _fill(report: Report) -> Figure:
     figure, axes = _canvas(2.5)
     for channel in _shipping(report):
-        points = [(one.index, one.filled_units / one.units) for one in _of(report, channel.channel) if one.units]
+        points = [(one.index, one.filled_units / one.units) for one in _smooth(report, channel.channel) if one.units]
         _line(axes, points, colour_of(report, channel.channel), channel.channel)
     axes.set_ylabel("units filled")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.yaxis.set_major_formatter(_percent())
     axes.set_ylim(top=1.002)
     _time_axis(axes, report)
     _legend(axes, len(report.channels))
@@ -96,7 +104,7 @@ def _cost(report: Report) -> Figure:
     money, split = figure.subplots(1, 2)
     for channel in _shipping(report):
         colour = colour_of(report, channel.channel)
-        sent = [one for one in _of(report, channel.channel) if one.sent_orders]
+        sent = [one for one in _smooth(report, channel.channel) if one.sent_orders]
         if not sent:
             continue
         _line(
@@ -106,7 +114,7 @@ def _cost(report: Report) -> Figure:
     money.set_ylabel(f"{report.currency_code} an order")
     money.set_ylim(bottom=0)
     split.set_ylabel("orders in several packages")
-    split.yaxis.set_major_formatter(PercentFormatter(1.0))
+    split.yaxis.set_major_formatter(_percent())
     split.set_ylim(bottom=0)
     for axes in (money, split):
         _time_axis(axes, report, ticks=6)
@@ -125,7 +133,7 @@ def _zones(report: Report) -> Figure:
         axes.bar(places, shares, width * 0.92, color=colour_of(report, channel.channel), label=channel.channel)
     axes.set_xticks(range(len(zones)), [f"zone {zone}" for zone in zones])
     axes.set_ylabel("share of packages")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.yaxis.set_major_formatter(_percent())
     _legend(axes, len(channels))
     return figure
 
@@ -227,6 +235,10 @@ def _time_axis(axes: Axes, report: Report, ticks: int = 12) -> None:
     axes.margins(x=0.01)
 
 
+def _percent() -> FuncFormatter:
+    return FuncFormatter(lambda value, _: f"{100 * value:g}%")
+
+
 def _thousands() -> FuncFormatter:
     return FuncFormatter(lambda value, _: f"{value:,.0f}")
 
@@ -238,6 +250,21 @@ def _span(report: Report) -> range:
 
 def _of(report: Report, channel: str) -> list[Bucket]:
     return [one for one in report.buckets if one.channel == channel]
+
+
+def _smooth(report: Report, channel: str) -> list[Bucket]:
+    """The buckets of a channel; in a long run those of a week together, at its first day, so that a rate is not all noise."""
+    buckets = _of(report, channel)
+    if not is_weekly(report):
+        return buckets
+    weeks: dict[int, list[Bucket]] = {}
+    for one in buckets:
+        weeks.setdefault(one.index // _WEEK, []).append(one)
+    counts = ("orders", "units", "filled_units", "sent_orders", "split_orders", "cost_micros")
+    return [
+        Bucket(channel, week * _WEEK, **{name: sum(getattr(one, name) for one in days) for name in counts})
+        for week, days in weeks.items()
+    ]
 
 
 def _shipping(report: Report) -> list[ChannelReport]:

@@ -7,7 +7,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from engine.demo import figures
-from engine.demo.charts import PALETTE, colour_of, draw_charts
+from engine.demo.charts import colour_of, draw_charts, is_weekly
 from engine.demo.report import Report
 from engine.demo.tally import MEANINGS
 
@@ -33,6 +33,6 @@ def render_page(report: Report) -> str:
         report=report,
         charts={name: Markup(svg) for name, svg in draw_charts(report).items()},  # noqa: S704 - drawn here, from numbers
         colours={one.channel: colour_of(report, one.channel) for one in report.channels},
-        accent=PALETTE[0],
+        rate_bucket="week" if is_weekly(report) else "day" if report.bucket_hours > 1 else "hour",
         meanings=MEANINGS,
     )

@@ -139,7 +139,7 @@ def test_anything_wrong_turns_the_verdict(recount: RecountResult, audit: AuditRe
     assert report.as_json()["ok"] is False
 
 
-@pytest.mark.parametrize("days", [1, 2, 3, 40])
+@pytest.mark.parametrize("days", [1, 2, 3, 40, 70])
 def test_buckets_are_hours_for_short_runs_and_days_for_long_ones(days: int) -> None:
     report = reported(days=days)
     assert report.bucket_hours == (1 if days <= 2 else 24)
