@@ -53,13 +53,13 @@ def demo(
             keep=keep,
             as_json=as_json,
         )
-        page = _write_page(result, report)
         if as_json:
-            print_json(result.as_json() | {"report": page})
+            print_json(result.as_json() | {"report": _write_page(result, report)})
         else:
             from engine.demo.tables import print_report
 
             print_report(result, screen_console)
+            page = _write_page(result, report)
             typer.echo(f"report: {page}" if page else "no page: it needs the extra, pip install 'stockpool[demo]'")
         if not result.is_ok:
             raise typer.Exit(FAILED)

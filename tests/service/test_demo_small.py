@@ -1,18 +1,23 @@
 """The whole demo, small: the real server as its own process, the real client, the audit and the recount."""
 
+import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from engine.client import AsyncClient
 from engine.demo.page import render_page
 from engine.demo.player import Player
 from engine.demo.report import Report
 from engine.demo.run import JournalNotEmptyError, RunOptions, run_demo
 from engine.demo.sample import sample_scenario
-from engine.demo.scenario import Scenario
+from engine.demo.scenario import Call, Scenario
 from engine.demo.screen import LineScreen
 from engine.demo.server import ServerFailedError, ServerProcess
+from stockpool.v1.network_pb2 import Channel, PutChannelsRequest
 
 SEED = 7
 ORDERS = 250
@@ -50,14 +55,30 @@ async def test_two_days_leave_nothing_oversold(tmp_path: Path) -> None:
     assert "recount:" in (tmp_path / "screen.txt").read_text()
 
 
-async def test_a_journal_that_holds_something_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def nothing(self: Player, day_count: int, order_max: int | None = None) -> None:
-        del self, day_count, order_max
+async def test_the_first_interrupt_ends_the_play_and_the_rest_is_proven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Player._play
 
-    monkeypatch.setattr(Player, "play", nothing)
-    await run(tmp_path)
-    with pytest.raises(JournalNotEmptyError, match="decisions"):
-        await run(tmp_path)
+    async def interrupted(self: Player, call: Call) -> None:
+        await begin(self, call)
+        if self.order_count == 40 and not self.is_stopped:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(Player, "_play", interrupted)
+    report = await run(tmp_path)
+    assert report.interrupted
+    assert report.is_ok, (report.audit.findings, report.recount.findings)
+    assert 40 <= report.total.orders < scenario().order_count()
+
+
+async def test_a_journal_that_holds_something_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'journal.db'}"
+    async with ServerProcess(url, tmp_path / "server.log") as server, AsyncClient(server.target) as client:
+        await client.put_channels(PutChannelsRequest(channels=[Channel(channel_key="web")]))
+    with pytest.raises(JournalNotEmptyError, match="1 decisions"):
+        await run(tmp_path, url)
 
 
 async def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
