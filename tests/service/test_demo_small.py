@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from engine.client import AsyncClient
 from engine.demo.page import render_page
 from engine.demo.player import Player
 from engine.demo.report import Report
@@ -17,7 +16,6 @@ from engine.demo.sample import sample_scenario
 from engine.demo.scenario import Call, Scenario
 from engine.demo.screen import LineScreen
 from engine.demo.server import ServerFailedError, ServerProcess
-from stockpool.v1.network_pb2 import Channel, PutChannelsRequest
 
 SEED = 7
 ORDERS = 250
@@ -36,7 +34,7 @@ async def run(folder: Path, journal_url: str | None = None) -> Report:
         return await run_demo(scenario, RunOptions(days=9, in_flight=16), server, screen)
 
 
-async def test_two_days_leave_nothing_oversold(tmp_path: Path) -> None:
+async def test_two_days_leave_nothing_oversold_and_are_not_played_twice(tmp_path: Path) -> None:
     report = await run(tmp_path)
     assert report.is_ok, (report.audit.findings, report.recount.findings, report.errors)
     assert report.recount.units_oversold == 0
@@ -53,6 +51,8 @@ async def test_two_days_leave_nothing_oversold(tmp_path: Path) -> None:
     assert report.footprint.journal_bytes
     assert "Oversold: 0 units." in render_page(report)
     assert "recount:" in (tmp_path / "screen.txt").read_text()
+    with pytest.raises(JournalNotEmptyError, match="decisions"):
+        await run(tmp_path)
 
 
 async def test_the_first_interrupt_ends_the_play_and_the_rest_is_proven(
@@ -71,14 +71,6 @@ async def test_the_first_interrupt_ends_the_play_and_the_rest_is_proven(
     assert report.interrupted
     assert report.is_ok, (report.audit.findings, report.recount.findings)
     assert 40 <= report.total.orders < scenario().order_count()
-
-
-async def test_a_journal_that_holds_something_is_refused(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'journal.db'}"
-    async with ServerProcess(url, tmp_path / "server.log") as server, AsyncClient(server.target) as client:
-        await client.put_channels(PutChannelsRequest(channels=[Channel(channel_key="web")]))
-    with pytest.raises(JournalNotEmptyError, match="1 decisions"):
-        await run(tmp_path, url)
 
 
 async def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
