@@ -154,6 +154,14 @@ def _legend() -> RenderableType:
 
 
 def _table(title: str, first: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 1))
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=None,
+        padding=(0, 1),
+        pad_edge=False,
+    )
     table.add_column(first, no_wrap=True)
     return table

@@ -74,7 +74,7 @@ def reported(*, days: int = 1, recount: RecountResult | None = None, audit: Audi
         for hour in (9, 10, 11):
             at_ns = (24 * day + hour) * HOUR_NS
             tills = player.tally.at("till", at_ns)
-            tills.add(Figures(orders=10, asked_units=20, granted_units=20, value_micros=100_000_000))
+            tills.add(Figures(orders=1_000, asked_units=2_000, granted_units=2_000, value_micros=100_000_000))
             web = player.tally.at("web <&>", at_ns)
             web.add(Figures(orders=8, refused_orders=1, asked_units=40, granted_units=38, lost_units=2))
             web.add(Figures(sent_orders=6, split_orders=2, packages=8, cost_micros=66_000_000))
@@ -98,8 +98,8 @@ def reported(*, days: int = 1, recount: RecountResult | None = None, audit: Audi
 def test_json_has_the_keys_by_which_runs_are_compared() -> None:
     data = json.loads(json.dumps(reported().as_json()))
     assert data.keys() >= KEYS
-    assert data["orders_total"] == 54
-    assert data["orders_by_channel"] == {"till": 30, "web <&>": 24}
+    assert data["orders_total"] == 3_024
+    assert data["orders_by_channel"] == {"till": 3_000, "web <&>": 24}
     assert data["units_oversold"] == 0
     assert data["audit_ok"] is data["recount_ok"] is data["ok"] is True
     assert data["cost_per_order_micros"] == 11_000_000
@@ -245,3 +245,13 @@ def test_tally_adds_up_by_channel_and_bucket() -> None:
     assert tally.channels == ["app", "web"]
     assert tally.total().orders == 10
     assert {index: one.orders for index, one in tally.by_bucket(24)["web"].items()} == {0: 2, 1: 2, 2: 1}
+
+
+def test_a_year_fits_into_eighty_columns() -> None:
+    report = reported()
+    year = replace(
+        report.total, channel="marketplace", orders=249_065, units=5_645_124, packages=149_157, returned_units=97_489
+    )
+    output = io.StringIO()
+    print_report(replace(report, channels=(year,), total=year), Console(file=output, width=80))
+    assert "…" not in output.getvalue()
