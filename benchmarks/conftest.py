@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.history import Note, Run, earlier_figures
+from benchmarks.history import BUSY, Note, Run, earlier_figures
 from benchmarks.stocking import journaled
 from benchmarks.world import LARGE, SMALL, World
 from tests.postgres import PostgresServer, postgres_server
@@ -44,6 +44,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("figures")
     for line in run.table(earlier_figures()):
         terminalreporter.write_line(line)
+    if run.load > BUSY:
+        terminalreporter.write_line(
+            f"the machine was not idle (load {run.load:.1f} a processor): only ratios say anything"
+        )
     if not (config.getoption("--small") or config.getoption("--no-history")):
         run.append_to()
 

@@ -18,6 +18,8 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
 HISTORY = Path(__file__).with_name("history.jsonl")
+BUSY = 0.25
+"""Load for each processor beyond which a machine is not idle."""
 COMPARED_MAX = 5
 """Earlier runs whose median a figure is compared with."""
 
@@ -56,6 +58,8 @@ class Run:
         self._commit = _commit()
         self._machine = _machine()
         self._time = datetime.now(UTC).isoformat(timespec="seconds")
+        self.load = os.getloadavg()[0] / (os.cpu_count() or 1)
+        """What others did when the run began: processes that wanted a processor, a processor, over the last minute."""
 
     def note(self, name: str, value: float, unit: str) -> None:
         """Remember a figure, rounded to four digits."""
