@@ -8,7 +8,6 @@ import asyncio
 import logging
 import queue
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,13 +15,12 @@ from engine.clock import Clock
 from engine.core.machine import Machine, Repeated
 from engine.journal import Journal, JournalError, JournalFenced
 from engine.journal.codec import encode
-from engine.model.commands import Command
+from engine.model.commands import Command, Reserve
 from engine.model.decisions import Decision
 from engine.model.queries import Query
 
 log = logging.getLogger(__name__)
 
-LINGER_STEP_S = 0.000_25
 IDLE_S = 0.5
 """How long an idle writer waits before it looks for reservations that have expired meanwhile."""
 RETRY_AFTER_NS = 50_000_000
@@ -96,7 +94,9 @@ class Writer:
         self._watchers: list[asyncio.Future[None]] = []
         self._accepting = False
         self._durable_seq = machine.seq
-        self._last_size = 0
+        self._company = 1  # how many came together lately
+        self._turn_ends = False
+        self._linger: asyncio.TimerHandle | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     @property
@@ -122,16 +122,32 @@ class Writer:
         if self._waiting >= self._inbox_max:
             raise Overloaded(RETRY_AFTER_NS)
         future: asyncio.Future[Answer] = self._loop.create_future()
-        if not self._gathered:
-            # All that this turn of the loop submits crosses to the writer in one hand-over.
-            self._loop.call_soon(self._hand_over)
         self._gathered.append((work, future))
+        if not self._turn_ends:
+            # All that this turn of the loop submits crosses to the writer in one hand-over.
+            self._turn_ends = True
+            self._loop.call_soon(self._end_turn)
         self._waiting += 1
         return future
 
+    def _end_turn(self) -> None:
+        """Hand over what this turn of the loop gathered; with company lately, wait for it a little. A lone caller never waits.
+
+        The waiting is done here and not by the writer: a thread that polls takes the interpreter from the loop each time.
+        """
+        self._turn_ends = False
+        if len(self._gathered) >= self._company:
+            self._hand_over()
+        elif self._gathered and self._linger is None:
+            self._linger = self._loop.call_later(self._linger_s, self._hand_over)
+
     def _hand_over(self) -> None:
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
         jobs, self._gathered = self._gathered, []
-        self._inbox.put(jobs)
+        if jobs:
+            self._inbox.put(jobs)
 
     async def wait_beyond(self, seq: int) -> None:
         """Return once a decision after ``seq`` is durable."""
@@ -169,7 +185,7 @@ class Writer:
                 self._on_lost(error)
 
     def _next_group(self) -> tuple[list[Job], bool]:
-        """Wait for work; with company last time, linger for it. True: this is the last group."""
+        """Wait for work and take all there is. True: this is the last group."""
         try:
             handed = self._inbox.get(timeout=IDLE_S)
         except queue.Empty:
@@ -177,15 +193,7 @@ class Writer:
         if handed is None:
             return [], True
         jobs = list(handed)
-        last = self._take_waiting(jobs)
-        if self._last_size > 1 and not last:
-            deadline = time.perf_counter() + self._linger_s
-            while len(jobs) < self._last_size and not last and time.perf_counter() < deadline:
-                time.sleep(LINGER_STEP_S)
-                last = self._take_waiting(jobs)
-        # Shrinks slowly: one small group between large ones does not end the company.
-        self._last_size = max(len(jobs), self._last_size * 7 // 8)
-        return jobs, last
+        return jobs, self._take_waiting(jobs)
 
     def _take_waiting(self, jobs: list[Job]) -> bool:
         while len(jobs) < self._group_max:
@@ -207,11 +215,17 @@ class Writer:
             machine.apply(expiry)
             decisions.append(expiry)
         release: Release = []
-        for work, future in jobs:
-            if future.cancelled():
-                release.append((future, NotServing()))  # only to be counted: nobody waits for it
-            else:
-                release.append((future, self._judge(work, now_ns, decisions)))
+        at = 0
+        while at < len(jobs):
+            answers = self._judge_reserves(jobs, at, now_ns, decisions)
+            if not answers:
+                work, future = jobs[at]
+                # Who has cancelled does not wait; it is only counted.
+                answers = [NotServing() if future.cancelled() else self._judge(work, now_ns, decisions)]
+            release += [
+                (future, answer) for (_, future), answer in zip(jobs[at : at + len(answers)], answers, strict=True)
+            ]
+            at += len(answers)
         if decisions:
             self._journal.append(encode(decisions), expected_seq=decisions[0].seq - 1)
             self._durable_seq = decisions[-1].seq
@@ -236,6 +250,32 @@ class Writer:
         decisions.append(decision)
         return Answer(decision.seq, decision.reply)
 
+    def _judge_reserves(
+        self, jobs: list[Job], at: int, now_ns: int, decisions: list[Decision]
+    ) -> list[Answer | Exception]:
+        """Answers to the Reserves that follow each other from ``at`` on, decided together; none when there are fewer than two."""
+        machine = self._machine
+        commands: dict[str, Reserve] = {}
+        for work, future in jobs[at : at + machine.pool.limits.batch_items_max]:
+            if not isinstance(work, Reserve) or future.cancelled():
+                break
+            if work.request_id in commands or machine.knows(work.request_id):
+                break
+            commands[work.request_id] = work
+        if len(commands) < 2:
+            return []
+        try:
+            judged = machine.decide_reserves(list(commands.values()), now_ns)
+        except Exception:
+            # A defect in deciding; one by one it hits its own caller alone.
+            log.exception("a run of Reserves failed together")
+            return []
+        if judged is None:
+            return []
+        machine.apply_reserves(*judged)
+        decisions += judged[0]
+        return [Answer(decision.seq, decision.reply) for decision in judged[0]]
+
     def _abandon(self, lost: JournalLost) -> None:
         """On the event loop, once the writer's thread has stopped: tell everybody who waits, wherever their work got to."""
         jobs, self._group = self._group, []
@@ -248,6 +288,8 @@ class Writer:
     def _release(self, release: Release) -> None:
         """On the event loop: answer a whole group."""
         self._waiting -= len(release)
+        # Shrinks slowly: one small group between large ones does not end the company.
+        self._company = max(len(release), self._company * 7 // 8, 1)
         for future, answer in release:
             if not future.done():
                 if isinstance(answer, Answer):

@@ -190,33 +190,49 @@ class Planner:
 
     def read(self, question: Question) -> Plan:
         """The answer of a question that was asked alone."""
+        return self.answers((question,))[0][1]
+
+    def answers(self, questions: Sequence[Question]) -> list[tuple[int, Plan]]:
+        """The answers of the questions that were asked last, each with the id of its reservation (0 until ``write_holds``)."""
         results, legs, packages, available = self.granted
-        row = results[0].tolist()
-        outcome = _OUTCOME[row[c.RESULT_OUTCOME]]
-        if outcome not in _LOOKED_AT_STOCK:
-            return Plan(outcome, (), (), None, ())
-        held = tuple([Held(line, slot, units) for line, slot, units, _ in legs[: row[c.RESULT_LEG_COUNT]].tolist()])
-        shortages: tuple[Shortage, ...] = ()
-        if outcome != _OK:
-            there = available[: len(question.lines)].tolist()
-            shortages = tuple(
-                Shortage(line, sku, units, there[line])
-                for line, (sku, units) in enumerate(question.lines)
-                if there[line] < units
-            )
-        boxes: tuple[Package, ...] = ()
-        cost = None
-        if question.kind == _SHIP and held:
-            boxes = tuple([Package(*box) for box in packages[: row[c.RESULT_PACKAGE_COUNT]].tolist()])
-            cost = Cost(
-                row[c.RESULT_COST],
-                sum([box.carrier_micros for box in boxes]),
-                sum([box.handling_micros for box in boxes]),
-                row[c.RESULT_SPLIT],
-                len(boxes),
-                bool(row[c.RESULT_EXACT]),
-            )
-        return Plan(outcome, held, boxes, cost, shortages)
+        rows = results[: len(questions)].tolist()
+        all_legs = legs[: self.counts[1]].tolist()
+        all_packages = packages[: rows[-1][c.RESULT_FIRST_PACKAGE] + rows[-1][c.RESULT_PACKAGE_COUNT]].tolist()
+        first_line = 0
+        answers = []
+        for question, row in zip(questions, rows, strict=True):
+            outcome = _OUTCOME[row[c.RESULT_OUTCOME]]
+            first, count = row[c.RESULT_FIRST_LEG], row[c.RESULT_LEG_COUNT]
+            held = tuple([Held(line, slot, units) for line, slot, units, _ in all_legs[first : first + count]])
+            shortages: tuple[Shortage, ...] = ()
+            if outcome != _OK and outcome in _LOOKED_AT_STOCK:
+                there = available[first_line : first_line + len(question.lines)].tolist()
+                shortages = _shortages(question, there)
+            first_line += len(question.lines)
+            first, count = row[c.RESULT_FIRST_PACKAGE], row[c.RESULT_PACKAGE_COUNT]
+            boxes = tuple([Package(*box) for box in all_packages[first : first + count]])
+            cost = _cost(row, boxes) if boxes else None
+            answers.append((row[c.RESULT_ID], Plan(outcome, held, boxes, cost, shortages)))
+        return answers
+
+
+def _shortages(question: Question, there: list[int]) -> tuple[Shortage, ...]:
+    return tuple(
+        Shortage(line, sku, units, there[line])
+        for line, (sku, units) in enumerate(question.lines)
+        if there[line] < units
+    )
+
+
+def _cost(row: list[int], boxes: Sequence[Package]) -> Cost:
+    return Cost(
+        row[c.RESULT_COST],
+        sum([box.carrier_micros for box in boxes]),
+        sum([box.handling_micros for box in boxes]),
+        row[c.RESULT_SPLIT],
+        len(boxes),
+        bool(row[c.RESULT_EXACT]),
+    )
 
 
 def reply_legs(pool: Pool, legs: Sequence[Held]) -> tuple[Leg, ...]:

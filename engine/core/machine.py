@@ -3,7 +3,7 @@
 No I/O, no clock, no chance: time comes in, ids are counters of the state. Decide never writes; apply never decides.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ from engine.core import audit, fulfillment, network, orders, queries, reservatio
 from engine.core.claims import Planner
 from engine.core.draft import Draft
 from engine.core.replies import Entry, RequestLog, encode_reply
+from engine.kernels import columns as c
+from engine.kernels.zones import Integers
 from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.decisions import Decision, Run
@@ -20,6 +22,7 @@ from engine.model.limits import Limits
 from engine.model.outcomes import CommandKind, Outcome
 from engine.model.replies import REPLY_OF, Plain, Reply
 from engine.pool.pool import Pool, effect_matrix
+from engine.pool.stock import CapacityExhausted
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Machine:
         self.seq = 0
         self.now_ns = 0
         pool, planner = self.pool, Planner(self.pool)
+        self._planner = planner
         kind = CommandKind
         self._cases: dict[type[m.Command], _Case] = {
             m.PutNodes: _Case(kind.PUT_NODES, lambda x, _: network.decide_put_nodes(pool, x)),
@@ -89,6 +93,10 @@ class Machine:
             q.Audit: lambda x, _: audit.audit(pool, self.requests, x),
         }
 
+    def knows(self, request_id: str) -> bool:
+        """Whether a request with this id was decided and is remembered."""
+        return self.requests.find(request_id) is not None
+
     def decide(self, command: m.Command, now_ns: int) -> Decision | Repeated:
         """Judge one command at an instant not before the last decision. Changes nothing."""
         case = self._cases[type(command)]
@@ -99,6 +107,47 @@ class Machine:
             return Repeated(known.seq, known.reply() if same else reused)
         draft = case.decide(command, now_ns)
         return self._decision(case.kind, command, draft, now_ns)
+
+    def decide_reserves(self, commands: Sequence[m.Reserve], now_ns: int) -> tuple[list[Decision], Integers] | None:
+        """Judge consecutive Reserves whose request ids are new and differ: one kernel call for all.
+
+        The decisions are those that ``decide`` and ``apply`` by turns give, but that only the first with effects carries an OP_AT.
+        Returned with their effects as one matrix, for ``apply_reserves``. ``None`` when they do not fit together.
+        """
+        try:
+            claims = [command.claim for command in commands]
+            judged = reservations.decide_reserves(self.pool, self._planner, claims, now_ns)
+        except CapacityExhausted:
+            return None
+        if any(reply.outcome == Outcome.CAPACITY_EXHAUSTED for reply in judged.replies):
+            return None
+        decisions = []
+        row = 0
+        seq = self.seq
+        for command, reply, count in zip(commands, judged.replies, judged.row_counts, strict=True):
+            seq += 1
+            effects = None
+            if count:
+                start, row = row, row + count
+                if start == 0:
+                    judged.effects[0] = (c.OP_AT, seq, now_ns, 0, 0, 0)
+                    row += 1
+                effects = judged.effects[start:row]
+            decisions.append(
+                Decision(
+                    seq,
+                    now_ns,
+                    CommandKind.RESERVE,
+                    command.request_id,
+                    command.fingerprint,
+                    reply,
+                    encode_reply(reply),
+                    effects,
+                    (),
+                    "",
+                )
+            )
+        return decisions, judged.effects
 
     def _decision(self, kind: CommandKind, command: m.Command | None, draft: Draft, now_ns: int) -> Decision:
         seq = self.seq + 1
@@ -131,6 +180,15 @@ class Machine:
     def apply(self, decision: Decision) -> None:
         """Fold one decision into the state."""
         self.pool.apply(decision.effects, decision.documents)
+        self._note(decision)
+
+    def apply_reserves(self, decisions: Sequence[Decision], effects: Integers) -> None:
+        """Fold what ``decide_reserves`` gave into the state."""
+        self.pool.apply(effects if len(effects) > 1 else None, ())
+        for decision in decisions:
+            self._note(decision)
+
+    def _note(self, decision: Decision) -> None:
         if decision.request_id:
             entry = Entry(decision.fingerprint, decision.seq, decision.kind, decision.encoded)
             self.requests.put(decision.request_id, entry)

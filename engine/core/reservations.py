@@ -1,5 +1,8 @@
 """Deciding reservations: a ladder of guards, each giving one outcome; then the effects."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from engine.core.claims import Planner, Question, ask, reply_legs
@@ -7,7 +10,7 @@ from engine.core.draft import Draft
 from engine.kernels import columns as c
 from engine.kernels import reservations as kernels
 from engine.kernels.zones import Integers
-from engine.model.commands import BatchReserve, ExtendReservation, ReleaseReservation, Reserve
+from engine.model.commands import BatchReserve, Claim, ExtendReservation, ReleaseReservation, Reserve
 from engine.model.outcomes import Outcome, ReservationState
 from engine.model.replies import BatchReserveReply, ExtendReply, Plain, ReserveReply
 from engine.pool.pool import Pool
@@ -24,35 +27,58 @@ def _hold_effects(pool: Pool, planner: Planner, asked: kernels.Asked) -> Integer
     return effects
 
 
+class Judged(NamedTuple):
+    """Consecutive Reserves, decided together. ``effects`` int64[n, 6] joins theirs behind a first row that is free for OP_AT;
+    ``row_counts`` says how many of its rows belong to each reply.
+    """
+
+    replies: list[ReserveReply]
+    row_counts: list[int]
+    effects: Integers
+
+
+def decide_reserves(pool: Pool, planner: Planner, claims: Sequence[Claim], now_ns: int) -> Judged:
+    """Hold units for all lines of each claim, or what there is with ``allow_partial``; each after the ones before it.
+
+    One kernel call, and the very answers that deciding and applying one by one gives. Raises CapacityExhausted when what was granted
+    does not fit in all: then they must be decided one by one.
+    """
+    questions = [ask(pool, claim, now_ns) for claim in claims]
+    asked = planner.ask_kernel(questions)
+    effects = _hold_effects(pool, planner, asked)
+    # From here on nothing may fail.
+    replies, row_counts = [], []
+    for question, (reservation_id, plan) in zip(questions, planner.answers(questions), strict=True):
+        if not plan.granted:
+            subject = question.subject if question.refusal else _first_short(pool, question)
+            replies.append(ReserveReply(plan.outcome, subject, shortages=plan.shortages))
+            row_counts.append(0)
+            continue
+        row_counts.append(1 + len(plan.legs))
+        replies.append(
+            ReserveReply(
+                plan.outcome,
+                "",
+                reservation_id,
+                question.channel_index,
+                question.kind,
+                now_ns,
+                question.expires_ns,
+                reply_legs(pool, plan.legs),
+                plan.cost,
+                plan.shortages,
+            )
+        )
+    return Judged(replies, row_counts, effects)
+
+
 def decide_reserve(pool: Pool, planner: Planner, command: Reserve, now_ns: int) -> Draft:
-    """Hold units for all lines, or what there is with ``allow_partial``."""
-    question = ask(pool, command.claim, now_ns)
-    if question.refusal:
-        return Draft(ReserveReply(Outcome(question.refusal), question.subject))
-    asked = planner.ask_kernel((question,))
-    plan = planner.read(question)
-    if not plan.granted:
-        return Draft(ReserveReply(plan.outcome, _first_short(pool, question), shortages=plan.shortages))
+    """One claim."""
     try:
-        effects = _hold_effects(pool, planner, asked)
+        judged = decide_reserves(pool, planner, (command.claim,), now_ns)
     except CapacityExhausted as full:
         return Draft(ReserveReply(Outcome.CAPACITY_EXHAUSTED, full.limit))
-    # From here on nothing may fail.
-    return Draft(
-        ReserveReply(
-            plan.outcome,
-            "",
-            int(planner.granted[0][0, c.RESULT_ID]),
-            question.channel_index,
-            question.kind,
-            now_ns,
-            question.expires_ns,
-            reply_legs(pool, plan.legs),
-            plan.cost,
-            plan.shortages,
-        ),
-        effects,
-    )
+    return Draft(judged.replies[0], judged.effects)
 
 
 def _first_short(pool: Pool, question: Question) -> str:

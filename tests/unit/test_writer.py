@@ -281,12 +281,13 @@ async def test_a_defect_in_apply_ends_the_writer(bench: Bench, monkeypatch: pyte
 async def test_a_defect_in_deciding_hurts_its_own_caller_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     decide = bench.machine.decide
 
-    def faulty(command: m.Command, now_ns: int) -> Any:
-        if command.request_id == "bad":
+    def faulty(command: Any, now_ns: int) -> Any:
+        if isinstance(command, list) or command.request_id == "bad":
             raise ZeroDivisionError
         return decide(command, now_ns)
 
     monkeypatch.setattr(bench.machine, "decide", faulty)
+    monkeypatch.setattr(bench.machine, "decide_reserves", faulty)
     futures = [bench.reserve(), bench.reserve("bad"), bench.reserve(), bench.status()]
     told: list[Any] = await asyncio.gather(*futures, return_exceptions=True)
     assert isinstance(told[1], ZeroDivisionError)
