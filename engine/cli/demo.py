@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable
 
+    from adapters.port import RowError
     from engine.demo.report import Report
     from engine.demo.run import RunOptions
     from engine.demo.scenario import Scenario
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
     MakeScenario = Callable[[Callable[[str], None]], Scenario]
 
 _ERRORS_SHOWN = 20
+_PACK_ONLY = "uci_lines_raw.parquet"
+"""A file that packs have and no other folder."""
 
 
 def demo(
     seed: Annotated[int, typer.Option(help="Makes the scenario; the same seed gives the same one.")] = 1,
     data: Annotated[
-        Path | None, typer.Option(help="Folder with a pack of real orders, instead of the invented chain.")
+        Path | None,
+        typer.Option(help="Folder with files as `import` takes them, or with a pack; instead of the invented chain."),
     ] = None,
     days: Annotated[int, typer.Option(min=1, help="Days to play.")] = 1,
     orders: Annotated[int | None, typer.Option(min=1, help="Play no more orders than this.")] = None,
@@ -70,23 +74,38 @@ def _scenario(seed: int, data: Path | None, days: int, say: "Callable[[str], Non
         from engine.demo.sample import sample_scenario
 
         return sample_scenario(seed, day_count=days)
-    from adapters.pack import read_pack
     from adapters.tables import FileFormatError
-    from engine.demo.pack import pack_scenario
+    from engine.cli.folder import FolderError
     from engine.demo.pack_columns import PackError
+
+    bad: list[RowError] = []
+    try:
+        scenario = _from_pack(data, seed, bad) if (data / _PACK_ONLY).is_file() else _from_files(data, seed, bad)
+    except (FileFormatError, PackError, FolderError) as error:
+        why = "\n".join([str(error), *map(str, bad[:_ERRORS_SHOWN])])
+        raise CommandFailed(f"{data} cannot be played", why, "stockpool demo") from None
+    for error in bad[:_ERRORS_SHOWN]:
+        say(str(error))
+    if bad:
+        say(f"{len(bad):,} problems in {data}: what they speak of is left out")
+    return scenario
+
+
+def _from_pack(folder: Path, seed: int, bad: "list[RowError]") -> "Scenario":
+    from adapters.pack import read_pack
+    from engine.demo.pack import pack_scenario
     from engine.demo.places import regions
 
-    try:
-        pack = read_pack(data, frozenset(regions().keys))
-        for error in pack.errors[:_ERRORS_SHOWN]:
-            say(str(error))
-        if len(pack.errors) > _ERRORS_SHOWN:
-            say(f"and {len(pack.errors) - _ERRORS_SHOWN:,} more")
-        if pack.errors:
-            say(f"{len(pack.errors):,} bad rows of {data} are left out")
-        return pack_scenario(pack, seed)
-    except (FileFormatError, PackError) as error:
-        raise CommandFailed(f"{data} is not a pack of orders", str(error), "stockpool demo") from None
+    pack = read_pack(folder, frozenset(regions().keys))
+    bad.extend(pack.errors)
+    return pack_scenario(pack, seed)
+
+
+def _from_files(folder: Path, seed: int, bad: "list[RowError]") -> "Scenario":
+    from adapters.files import FileSource
+    from engine.cli.folder import folder_scenario
+
+    return folder_scenario(FileSource.from_folder(folder), folder.resolve().name, seed, bad.append)
 
 
 def _run(
@@ -98,8 +117,10 @@ def _run(
     as_json: bool,
 ) -> "Report":
     import shutil
+    import signal
     import tempfile
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # who is told to end takes the folder along
     folder = Path(tempfile.mkdtemp(prefix="stockpool-demo-"))
     url = journal or f"sqlite:///{folder / 'journal.db'}"
     try:

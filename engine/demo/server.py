@@ -75,6 +75,9 @@ class ServerProcess:
             await self._end()
             said += await self._process.stdout.read()
             raise ServerFailedError(self._reason(said)) from None
+        except asyncio.CancelledError:
+            await self._end()
+            raise
         return self
 
     async def __aexit__(

@@ -51,6 +51,7 @@ def _channels(report: Report, *, wide: bool) -> Table:
         "zone",
         "back",
     )
+    table.collapse_padding = not wide
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for one in report.channels:
