@@ -84,8 +84,8 @@ def _scenario(seed: int, data: Path | None, days: int, say: "Callable[[str], Non
     except (FileFormatError, PackError, FolderError) as error:
         why = "\n".join([str(error), *map(str, bad[:_ERRORS_SHOWN])])
         raise CommandFailed(f"{data} cannot be played", why, "stockpool demo") from None
-    for error in bad[:_ERRORS_SHOWN]:
-        say(str(error))
+    for problem in bad[:_ERRORS_SHOWN]:
+        say(str(problem))
     if bad:
         say(f"{len(bad):,} problems in {data}: what they speak of is left out")
     return scenario

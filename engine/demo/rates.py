@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.demo.scenario import RateCard
+from engine.demo.places import band_metres, regions
+from engine.demo.scenario import RateCard, RoutingPolicy, ZoneChart
 
 GRAMS_PER_OUNCE = 28.349523125
 ZONES = 8
@@ -28,6 +29,17 @@ def rate_cards() -> tuple[RateCard, ...]:
         dollars = package + zone * beyond + (pound + pound_zone * beyond) * pounds
         cards.append(RateCard(service_key, grams, np.rint(dollars * 100).astype(np.int64) * 10_000))
     return tuple(cards)
+
+
+def distance_chart() -> ZoneChart:
+    """Zones by distance, from any node to each three-digit ZIP area."""
+    areas, none = regions(), np.empty(0, np.int32)
+    return ZoneChart(areas.keys, areas.latitudes, areas.longitudes, band_metres(), none, none, none)
+
+
+def default_policy() -> RoutingPolicy:
+    """The cheapest service, and a dollar and a half for each package beyond the first."""
+    return RoutingPolicy("default", 1_500_000, True, rate_cards()[0].service_key)
 
 
 def step_grams(ounces: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from engine.demo.baskets import CHANNELS, Baskets, Keys, in_order, make_orders, place_of_line
 from engine.demo.fates import DISPOSITIONS, MARKETPLACE, PICKUP, POS, SHIP, chance, draw_dispositions, draw_fates
 from engine.demo.goods import Goods, choose_assortment, make_goods
-from engine.demo.places import Regions, band_metres, cities, distances, regions
-from engine.demo.rates import rate_cards
+from engine.demo.places import Regions, cities, distances, regions
+from engine.demo.rates import default_policy, distance_chart, rate_cards
 from engine.demo.scenario import (
     NS_PER_DAY,
     NS_PER_SECOND,
@@ -25,10 +25,8 @@ from engine.demo.scenario import (
     Receipt,
     Return,
     ReturnLine,
-    RoutingPolicy,
     Scenario,
     StockColumns,
-    ZoneChart,
 )
 
 NODES = 200
@@ -88,7 +86,6 @@ def sample_scenario(seed: int = 1, *, day_count: int = 1, orders_a_day: int = OR
     def make_day(index: int) -> Sequence[Call]:
         return _day(chain, index, order_counts[index])
 
-    cards = rate_cards()
     return Scenario(
         name=f"sample, seed {seed}",
         seed=seed,
@@ -97,17 +94,9 @@ def sample_scenario(seed: int = 1, *, day_count: int = 1, orders_a_day: int = OR
         nodes=chain.nodes,
         skus=chain.goods.skus,
         channels=CHANNELS,
-        policies=(RoutingPolicy("default", 1_500_000, True, cards[0].service_key),),
-        rate_cards=cards,
-        zone_chart=ZoneChart(
-            region_keys=chain.regions.keys,
-            latitudes=chain.regions.latitudes,
-            longitudes=chain.regions.longitudes,
-            band_metres=band_metres(),
-            pair_origins=np.empty(0, np.int32),
-            pair_destinations=np.empty(0, np.int32),
-            pair_zones=np.empty(0, np.int32),
-        ),
+        policies=(default_policy(),),
+        rate_cards=rate_cards(),
+        zone_chart=distance_chart(),
         order_counts=order_counts,
         cell_count=len(chain.cell_nodes),
         make_opening=make_opening,
