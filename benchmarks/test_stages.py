@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.caller import reservation
 from benchmarks.history import Note
-from benchmarks.stocking import claim, decide, make_machine
+from benchmarks.stocking import BEGIN_NS, claim, decide, make_machine
 from benchmarks.world import World
 from engine.core.machine import Machine
 from engine.journal.codec import encode
@@ -60,6 +60,18 @@ def test_decide(benchmark: Any, machine: Machine, world: World, note: Note) -> N
     """Decide and apply: what the writer does for each command of a group."""
     median_us = measure(benchmark, lambda command: decide(machine, command), commands(world, ROUNDS, 12))
     note("reserve_decide_us", median_us, "us")
+
+
+def test_decide_together(benchmark: Any, machine: Machine, world: World, note: Note) -> None:
+    """The same for 32 that follow each other in a group: one kernel call."""
+    groups = [commands(world, GROUP, 20 + at) for at in range(ROUNDS // 10)]
+
+    def decide_together(group: list[Reserve]) -> None:
+        judged = machine.decide_reserves(group, BEGIN_NS)
+        assert judged is not None
+        machine.apply_reserves(*judged)
+
+    note("reserve_decide_of_32_us", measure(benchmark, decide_together, groups) / GROUP, "us")
 
 
 def test_encode(benchmark: Any, machine: Machine, world: World, note: Note) -> None:
