@@ -2,9 +2,10 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
 
 import pytest
 from google.protobuf.descriptor_pb2 import (
@@ -15,7 +16,6 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorSet,
     MethodDescriptorProto,
 )
-from grpc_tools import protoc
 
 from engine.model import outcomes
 from stockpool.v1 import fulfillment_pb2, network_pb2, orders_pb2, reservations_pb2, returns_pb2, types_pb2
@@ -52,9 +52,12 @@ def contract(tmp_path_factory: pytest.TempPathFactory) -> list[FileDescriptorPro
     target = tmp_path_factory.mktemp("contract") / "contract.binpb"
     protos = ROOT / "protos"
     sources = [str(path.relative_to(protos)) for path in sorted(protos.rglob("*.proto"))]
-    includes = [f"--proto_path={protos}", f"--proto_path={files('grpc_tools') / '_proto'}"]
-    status = protoc.main(["protoc", *includes, "--include_source_info", f"--descriptor_set_out={target}", *sources])
-    assert status == 0, "protoc refused the protos"
+    # In a process of its own: the compiler and OR-Tools each bring their protobuf, and one process cannot hold both.
+    options = [f"--proto_path={protos}", "--include_source_info", f"--descriptor_set_out={target}"]
+    run = subprocess.run(
+        [sys.executable, "-m", "grpc_tools.protoc", *options, *sources], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, f"protoc refused the protos\n{run.stderr}"
     return list(FileDescriptorSet.FromString(target.read_bytes()).file)
 
 
