@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from engine.journal import Journal
+from tests.conformance.filling import fill
 from tests.conformance.stores import MemoryStore, SqlStore, StoreUnderTest
 
 
@@ -39,3 +41,10 @@ def journal(store: StoreUnderTest) -> Iterator[Journal]:
     journal = store.open()
     yield journal
     journal.close()
+
+
+@pytest.fixture
+def filled(store: StoreUnderTest) -> StoreUnderTest:
+    with closing(store.open()) as journal:
+        fill(journal)
+    return store

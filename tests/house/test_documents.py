@@ -21,6 +21,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_example_has_no_bad_row() -> None:
     source = FileSource.from_folder(ROOT / "adapters" / "example")
-    batches = [*source.nodes(), *source.skus(), *source.counts()]
-    assert [len(batch) for batch in batches] == [3, 3, 6]
-    assert not [error for batch in batches for error in batch.errors]
+    nodes, skus, counts = list(source.nodes()), list(source.skus()), list(source.counts())
+    assert [len(batch.rows) for batch in (*nodes, *skus)] == [3, 3]
+    assert [len(columns) for columns in counts] == [6]
+    errors = (
+        [batch.errors for batch in nodes] + [batch.errors for batch in skus] + [columns.errors for columns in counts]
+    )
+    assert not any(errors)

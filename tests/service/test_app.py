@@ -81,7 +81,8 @@ async def test_everything_that_was_accepted_is_answered_before_it_ends(tmp_path:
     assert len(accepted) + len(refused) == 60
     assert accepted
     assert all(one.result.outcome == types.OUTCOME_OK for one in accepted)
-    assert {one.code.name for one in refused} <= {"UNAVAILABLE"}
+    # CANCELLED: gRPC itself turned the call away, before the engine heard of it.
+    assert {one.code.name for one in refused} <= {"UNAVAILABLE", "CANCELLED"}
 
 
 @pytest.mark.parametrize(

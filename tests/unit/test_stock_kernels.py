@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_cells_of_one_sku_lie_close_together() -> None:
     for node in range(100):
         open_cells(pool, [(0, node), (1, node)])
     slots = sorted(slot for _, slot in pool.stock.cells_of(0))
-    runs = 1 + sum(after != before + 1 for before, after in zip(slots, slots[1:], strict=False))
+    runs = 1 + sum(after != before + 1 for before, after in pairwise(slots))
     assert runs <= 12, "extents grow by half"
 
 
