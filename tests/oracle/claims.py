@@ -1,0 +1,284 @@
+"""Who gets which units: what a claim may have, and the cheapest plan by trying every plan there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, NamedTuple
+
+from engine.model.commands import Claim
+from engine.model.outcomes import FulfillmentKind, Outcome
+from engine.model.replies import Cost, Leg, Shortage
+from tests.oracle.state import Choice, HeldLeg, Pair, State
+
+SHIP, PICKUP = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
+
+
+class Refused(Exception):
+    """The claim cannot even be asked."""
+
+    def __init__(self, outcome: Outcome, subject: str) -> None:
+        super().__init__(outcome, subject)
+        self.outcome, self.subject = outcome, subject
+
+
+@dataclass(frozen=True)
+class Question:
+    """A claim whose keys are all known. ``fact``: thresholds do not count."""
+
+    channel: str
+    kind: FulfillmentKind
+    destination: str
+    service: str
+    lines: tuple[tuple[str, int], ...]
+    partial: bool = False
+    fact: bool = False
+    excluded: tuple[str, ...] = ()
+
+
+class Box(NamedTuple):
+    """A package."""
+
+    node: str
+    zone: int
+    grams: int
+    carrier: int
+    handling: int
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a claim got."""
+
+    outcome: Outcome
+    legs: list[HeldLeg]
+    boxes: list[Box]
+    cost: Cost | None
+    shortages: tuple[Shortage, ...]
+
+    def told(self, state: State) -> tuple[Leg, ...]:
+        return tuple(
+            Leg(leg.line, state.sku_index(leg.sku), state.node_index(leg.node), leg.units) for leg in self.legs
+        )
+
+
+def ask(state: State, claim: Claim, *, fact: bool = False) -> Question:
+    """The claim, or Refused for the first thing that is wrong."""
+    if claim.channel_key not in state.channels:
+        raise Refused(Outcome.UNKNOWN_CHANNEL, claim.channel_key)
+    for sku, _ in claim.lines:
+        if sku not in state.skus:
+            raise Refused(Outcome.UNKNOWN_SKU, sku)
+    partial = claim.allow_partial or fact
+    if claim.kind == PICKUP:
+        node = claim.pickup_node_key
+        if node not in state.nodes:
+            raise Refused(Outcome.UNKNOWN_NODE, node)
+        refusal = node_refusal(state, node, claim.channel_key, offers=state.nodes[node].offers_pickup)
+        if refusal is not None:
+            raise Refused(refusal, node)
+        return Question(claim.channel_key, PICKUP, node, "", claim.lines, partial, fact)
+    region = state.region_of(claim.postal_code)
+    if not region:
+        raise Refused(Outcome.UNKNOWN_DESTINATION, claim.postal_code)
+    policy = state.policies[state.channels[claim.channel_key].policy_key]
+    service = claim.service_key or policy.default_service_key
+    if service not in state.rate_cards:
+        raise Refused(Outcome.UNKNOWN_SERVICE, service)
+    return Question(claim.channel_key, SHIP, region, service, claim.lines, partial, fact)
+
+
+def node_refusal(state: State, node: str, channel: str, *, offers: bool) -> Outcome | None:
+    """Why a node cannot do for a channel what it was asked to."""
+    if not state.serves(node, channel):
+        return Outcome.NODE_NOT_IN_CHANNEL
+    if state.nodes[node].closed:
+        return Outcome.NODE_CLOSED
+    return None if offers else Outcome.NODE_LACKS_SERVICE
+
+
+def on_offer(state: State, channel: str, kind: FulfillmentKind, sku: str) -> int:
+    """Free units at all nodes of a channel that do what ``kind`` says."""
+    return sum(
+        state.free((sku, node)) for node in state.nodes if state.serves(node, channel) and state.does(node, kind)
+    )
+
+
+def candidates(state: State, question: Question) -> list[str]:
+    """Nodes that may serve the question, in order of index."""
+    if question.kind == PICKUP:
+        return [question.destination]
+    return [
+        node
+        for node in state.nodes
+        if state.serves(node, question.channel)
+        and state.does(node, SHIP)
+        and node not in question.excluded
+        and state.carrier(question.service, state.zone(question.destination, node), 0) is not None
+    ]
+
+
+def available(state: State, question: Question, sku: str) -> int:
+    """Units of a SKU that the question may have in all."""
+    frees = [state.free((sku, node)) for node in candidates(state, question)]
+    policy = state.policies[state.channels[question.channel].policy_key]
+    units = sum(frees) if policy.allow_unit_split or question.kind == PICKUP else max(frees, default=0)
+    threshold = state.channels[question.channel].threshold_units
+    if threshold and not question.fact:
+        units = min(units, on_offer(state, question.channel, question.kind, sku) - threshold)
+    return max(units, 0)
+
+
+def decide(state: State, question: Question, choices: Iterator[Choice]) -> Grant:
+    """What the question gets. Changes nothing; the next choice of the engine is used up when units are granted.
+
+    Without one the oracle makes its own plan: the cheapest, or where a line must be split any that is allowed.
+    """
+    left = {sku: available(state, question, sku) for sku, _ in question.lines}
+    there = []
+    for sku, units in question.lines:
+        there.append(max(left[sku], 0))
+        left[sku] -= units
+    shortages = tuple(
+        Shortage(line, state.sku_index(sku), units, there[line])
+        for line, (sku, units) in enumerate(question.lines)
+        if there[line] < units
+    )
+    granted = [min(units, there[line]) for line, (_, units) in enumerate(question.lines)]
+    if shortages and not (question.partial and any(granted)):
+        return Grant(Outcome.INSUFFICIENT_STOCK, [], [], None, shortages)
+    wanted: dict[str, int] = {}
+    for (sku, _), units in zip(question.lines, granted, strict=True):
+        if units:
+            wanted[sku] = wanted.get(sku, 0) + units
+    choice = next(choices, None) or _any_plan(state, question, wanted)
+    boxes, cost = _price(state, question, wanted, choice)
+    legs = _legs(state, question, granted, choice)
+    return Grant(Outcome.PARTIAL if shortages else Outcome.OK, legs, boxes, cost, shortages)
+
+
+def _legs(state: State, question: Question, granted: list[int], choice: Choice) -> list[HeldLeg]:
+    """The choice shared out to the lines: lines in order, each from the lower nodes first."""
+    left = dict(choice)
+    legs = []
+    for line, (sku, _) in enumerate(question.lines):
+        wanted = granted[line]
+        for node in state.nodes:
+            units = min(wanted, left.get((sku, node), 0))
+            if units:
+                left[sku, node] -= units
+                wanted -= units
+                legs.append(HeldLeg(line, sku, node, units))
+        assert wanted == 0, "the choice does not cover the line"
+    assert not any(left.values()), "the choice has more than was granted"
+    return legs
+
+
+def _any_plan(state: State, question: Question, wanted: dict[str, int]) -> Choice:
+    may = candidates(state, question)
+    whole = {sku: [node for node in may if state.free((sku, node)) >= units] for sku, units in wanted.items()}
+    if question.kind == SHIP and all(whole.values()):
+        return {
+            (sku, box.node): wanted[sku] for box, group in _cheapest(state, question, wanted, whole) for sku in group
+        }
+    choice: Choice = {}
+    for sku, units in wanted.items():
+        left = units
+        for node in whole[sku][:1] or may:
+            taken = min(left, state.free((sku, node)))
+            left -= taken
+            if taken:
+                choice[sku, node] = taken
+    return choice
+
+
+def _price(state: State, question: Question, wanted: dict[str, int], choice: Choice) -> tuple[list[Box], Cost | None]:
+    """Check the choice, and what it costs. Where every line fits into one node, it must be the one cheapest plan."""
+    may = candidates(state, question)
+    for (sku, node), units in choice.items():
+        assert node in may, f"{node} may not serve this"
+        assert 0 < units <= state.free((sku, node)), f"{units} of {sku} are not free at {node}"
+    whole = {sku: [node for node in may if state.free((sku, node)) >= units] for sku, units in wanted.items()}
+    for sku in wanted:
+        nodes = [node for own, node in choice if own == sku]
+        assert not whole[sku] or len(nodes) == 1, f"{sku} was split although {whole[sku]} has it all"
+    if question.kind == PICKUP:
+        return [], None
+    penalty = state.policies[state.channels[question.channel].policy_key].split_penalty_micros
+    exact = all(whole.values())
+    if exact:
+        plan = _cheapest(state, question, wanted, whole)
+        boxes = [box for box, _ in plan]
+        assert choice == {(sku, box.node): wanted[sku] for box, skus in plan for sku in skus}, "not the cheapest plan"
+    else:
+        boxes = boxes_by_node(state, question.destination, question.service, choice)
+    carrier, handling = sum(box.carrier for box in boxes), sum(box.handling for box in boxes)
+    split = penalty * (len(boxes) - 1)
+    return boxes, Cost(carrier + handling + split, carrier, handling, split, len(boxes), exact)
+
+
+def box_of(state: State, region: str, service: str, node: str, units: dict[str, int]) -> Box:
+    """One package of some units of some SKUs; a service that does not go there any more charges nothing."""
+    zone = state.zone(region, node)
+    grams = sum(state.skus[sku].weight_grams * count for sku, count in units.items())
+    found = state.nodes[node]
+    handling = found.package_cost_micros + found.unit_cost_micros * sum(units.values())
+    return Box(node, zone, grams, state.carrier(service, zone, grams) or 0, handling)
+
+
+def boxes_by_node(state: State, region: str, service: str, choice: Choice) -> list[Box]:
+    """One package a node."""
+    boxes = []
+    for node in state.nodes:
+        units = {sku: count for (sku, at), count in choice.items() if at == node}
+        if units:
+            boxes.append(box_of(state, region, service, node, units))
+    return boxes
+
+
+def _cheapest(
+    state: State, question: Question, wanted: dict[str, int], whole: dict[str, list[str]]
+) -> list[tuple[Box, list[str]]]:
+    """Every way to put the lines into packages and the packages onto nodes; the best by cost, packages, nodes, packages' lines."""
+    penalty = state.policies[state.channels[question.channel].policy_key].split_penalty_micros
+    skus = list(wanted)
+    best: tuple[tuple[Any, ...], list[tuple[Box, list[str]]]] | None = None
+    for groups in partitions(skus):
+        senders = [[node for node in state.nodes if all(node in whole[sku] for sku in group)] for group in groups]
+        for nodes in product(*senders):
+            plan = [
+                (
+                    box_of(state, question.destination, question.service, node, {sku: wanted[sku] for sku in group}),
+                    group,
+                )
+                for node, group in zip(nodes, groups, strict=True)
+            ]
+            cost = sum(box.carrier + box.handling for box, _ in plan) + penalty * (len(plan) - 1)
+            of_sku = {sku: state.node_index(box.node) for box, group in plan for sku in group}
+            masks = tuple(-sum(1 << skus.index(sku) for sku in group) for group in groups)
+            rank = (cost, len(plan), tuple(of_sku[sku] for sku in skus), masks)
+            if best is None or rank < best[0]:
+                best = rank, plan
+    assert best is not None
+    return best[1]
+
+
+def partitions(items: list[str]) -> Iterator[list[list[str]]]:
+    """Every way to put items into groups; groups in the order of their first items."""
+    if not items:
+        yield []
+        return
+    first, rest = items[0], items[1:]
+    for groups in partitions(rest):
+        yield [[first], *groups]
+        for at in range(len(groups)):
+            yield [[first, *groups[at]], *groups[:at], *groups[at + 1 :]]
+
+
+def pairs_of(legs: list[HeldLeg]) -> Choice:
+    """Units by cell."""
+    units: dict[Pair, int] = {}
+    for leg in legs:
+        units[leg.sku, leg.node] = units.get((leg.sku, leg.node), 0) + leg.units
+    return units

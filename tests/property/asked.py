@@ -1,0 +1,168 @@
+"""What callers may ask, as strategies: mostly sound, sometimes not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from engine.model import commands as m
+from engine.model.limits import SECOND_NS
+from engine.model.network import Channel, Node, RoutingPolicy
+from engine.model.orders import ReceivedItem
+from engine.model.outcomes import Disposition, Quantity, RejectReason, StockReason
+from tests.builders import CHANNELS, CHART, EXPRESS, GROUND, MINUTE_NS, NODES, SKUS, pickup, ship
+
+SKU_KEYS = st.sampled_from("A" * 10 + "B" * 8 + "C" * 4 + "DZ")
+NODE_KEYS = st.sampled_from(["dc", "east", "west"] * 4 + ["lab", "lab", "hub", "?"])
+CHANNEL_KEYS = st.sampled_from(["web"] * 8 + ["app"] * 4 + ["mall", "mall", "till", "till", "?"])
+POSTAL_CODES = st.sampled_from(["10001", "90001", "50001"] * 5 + ["77777"])
+SERVICE_KEYS = st.sampled_from([""] * 8 + ["ground", "express"] * 3 + ["boat"])
+UNITS = st.integers(1, 4)
+EXTENSIONS = st.sampled_from([SECOND_NS, MINUTE_NS, 7 * MINUTE_NS, 60 * MINUTE_NS])
+TTLS = st.just(0) | EXTENSIONS
+ORDER_KEYS = st.sampled_from([f"k{at}" for at in range(12)])
+
+
+def lines_of(most: int = 4) -> st.SearchStrategy[tuple[tuple[str, int], ...]]:
+    """Lines of at most three SKUs: the oracle tries every plan there is."""
+    lines = st.lists(st.tuples(SKU_KEYS, UNITS), min_size=1, max_size=most)
+    return lines.filter(lambda found: len({sku for sku, _ in found}) <= 3).map(tuple)
+
+
+@st.composite
+def claims(draw: st.DrawFn, *, partial: bool = True) -> m.Claim:
+    """A claim to ship or to collect."""
+    fields: dict[str, Any] = {"channel": draw(CHANNEL_KEYS), "allow_partial": partial and draw(st.booleans())}
+    fields["ttl_ns"] = draw(TTLS)
+    if draw(st.integers(0, 3)) == 0:
+        return pickup(draw(lines_of()), at=draw(NODE_KEYS), **fields)
+    return ship(draw(lines_of()), to=draw(POSTAL_CODES), service_key=draw(SERVICE_KEYS), **fields)
+
+
+# The network
+
+NODE_VARIANTS = st.builds(
+    lambda node, closed, ships, offers, accepts, cost, safety: node._replace(
+        closed=closed, ships=ships, offers_pickup=offers, accepts_returns=accepts,
+        unit_cost_micros=cost, default_safety_stock_units=safety,
+    ),
+    st.sampled_from((*NODES, *NODES, Node("hub", "Late", latitude=38.0, longitude=-90.0, postal_code="50011"))),
+    st.sampled_from([False, False, False, True]),
+    st.sampled_from([True, True, True, False]),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([0, 50_000, 3_000_000]),
+    st.integers(0, 2),
+)  # fmt: skip
+SKU_VARIANTS = st.builds(
+    lambda sku, grams: sku._replace(weight_grams=grams), st.sampled_from(SKUS), st.sampled_from([0, 300, 1_000, 6_000])
+)
+CHANNEL_VARIANTS = st.builds(
+    lambda channel, nodes, all_nodes, threshold, policy: Channel(
+        channel.channel_key, "", tuple(nodes), all_nodes, threshold, policy
+    ),
+    st.sampled_from(CHANNELS),
+    st.lists(NODE_KEYS, max_size=3),
+    st.booleans(),
+    st.integers(0, 3),
+    st.sampled_from(["default", "default", "whole", "nobody's"]),
+)
+POLICY_VARIANTS = st.builds(
+    RoutingPolicy,
+    st.sampled_from(["default", "whole"]),
+    st.sampled_from([0, 1, 900_000, 20_000_000]),
+    st.booleans(),
+    st.sampled_from(["ground", "ground", "express", "", "boat"]),
+)
+RATE_CARD_VARIANTS = st.sampled_from(
+    [
+        GROUND,
+        EXPRESS,
+        GROUND._replace(price_micros=(1, 1, 1, 1, 1, 1)),
+        GROUND._replace(zone_count=1, price_micros=(4_000_000, 6_000_000)),
+        EXPRESS._replace(step_grams=(700,), price_micros=(3_000_000, 2_000_000)),
+    ]
+)
+CHART_VARIANTS = st.sampled_from(
+    [
+        CHART,
+        CHART._replace(pair_zones=(0,)),
+        CHART._replace(band_metres=()),
+        CHART._replace(pair_origins=("100", "900"), pair_destinations=("100", "900"), pair_zones=(2, 0)),
+    ]
+)
+PUTS: list[tuple[type[m.Command], str, st.SearchStrategy[Any]]] = [
+    (m.PutNodes, "nodes", NODE_VARIANTS.map(lambda node: (node,))),
+    (m.PutSkus, "skus", SKU_VARIANTS.map(lambda sku: (sku,))),
+    (m.PutChannels, "channels", CHANNEL_VARIANTS.map(lambda channel: (channel,))),
+    (m.PutRoutingPolicy, "policy", POLICY_VARIANTS),
+    (m.PutRateCard, "rate_card", RATE_CARD_VARIANTS),
+    (m.PutZoneChart, "zone_chart", CHART_VARIANTS),
+]
+"""Command, its field, and what may stand there."""
+
+# Stock
+
+SOURCES = st.sampled_from(["", "", "", "wms", "erp", "pim"])
+QUANTITIES = st.sampled_from(
+    [
+        Quantity.ON_HAND, Quantity.ON_HAND, Quantity.DAMAGED, Quantity.QUALITY_CONTROL, Quantity.DISPLAY,
+        Quantity.IN_RETURN, Quantity.SAFETY_STOCK, Quantity.INCOMING,
+    ]
+)  # fmt: skip
+ADJUSTMENTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "sku_key": SKU_KEYS,
+        "node_key": NODE_KEYS,
+        "quantity": QUANTITIES,
+        "delta_units": st.integers(-4, -1) | st.integers(1, 9),
+        "reason": st.sampled_from(StockReason),
+    }
+)
+COUNTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "sku_key": SKU_KEYS,
+        "node_key": NODE_KEYS,
+        "on_hand_units": st.none() | st.integers(0, 12),
+        "safety_stock_units": st.none() | st.none() | st.integers(0, 2),
+        "expected_on_hand_units": st.none() | st.none() | st.integers(0, 6),
+        "source_key": SOURCES,
+        "source_seq": st.integers(1, 9),
+    }
+)
+SALES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {"node_key": NODE_KEYS, "channel_key": CHANNEL_KEYS, "lines": lines_of()}
+)
+ROWS = st.lists(st.tuples(SKU_KEYS, NODE_KEYS, st.integers(0, 9), st.integers(-1, 2)), min_size=1, max_size=6)
+
+
+@st.composite
+def imports(draw: st.DrawFn) -> dict[str, Any]:
+    """Rows of an import."""
+    skus, nodes, counts, safety = (tuple(column) for column in zip(*draw(ROWS), strict=True))
+    return {
+        "sku_keys": skus,
+        "node_keys": nodes[:1] if draw(st.booleans()) else nodes,
+        "on_hand_units": counts,
+        "safety_stock_units": safety if draw(st.booleans()) else (),
+        "source_key": draw(SOURCES),
+        "source_seq": draw(st.integers(1, 9)),
+        "all_or_nothing": draw(st.booleans()),
+    }
+
+
+# Returns
+
+RECEIVED = st.lists(
+    st.builds(ReceivedItem, st.integers(0, 2), st.integers(1, 3), st.sampled_from(Disposition)), min_size=1, max_size=3
+).map(tuple)
+REASONS = st.sampled_from([reason for reason in RejectReason if reason])
+
+
+@st.composite
+def journeys(draw: st.DrawFn) -> dict[str, Any]:
+    """How goods come back."""
+    if draw(st.booleans()):
+        return {"drop_off_node_key": draw(NODE_KEYS)}
+    return {"postal_code": draw(POSTAL_CODES), "service_key": draw(SERVICE_KEYS)}

@@ -1,0 +1,235 @@
+"""A caller who knows what there is: sensible requests by seed, so that long days reach every state of every thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from engine.model import commands as m
+from engine.model.network import Channel
+from engine.model.orders import ReceivedItem
+from engine.model.outcomes import (
+    Disposition,
+    FulfillmentKind,
+    FulfillmentState,
+    Quantity,
+    RejectReason,
+    ReservationState,
+    ReturnState,
+    StockReason,
+)
+from tests.builders import CHANNELS, CHART, GROUND, MINUTE_NS, NODES, POLICY, pickup, priced, ship
+from tests.property.twins import Twins
+
+NODE_KEYS = ("dc", "dc", "east", "west", "east", "lab")
+CHANNEL_KEYS = ("web", "web", "web", "app", "mall", "till")
+
+
+class Busy:
+    """One request after the other."""
+
+    def __init__(self, twins: Twins, seed: int) -> None:
+        self.twins = twins
+        self.chance = Random(seed)
+        self.placed = 0
+        self.actions: list[tuple[int, Callable[[], Any]]] = [
+            (6, self.reserve), (2, self.reserve_many), (3, self.release), (2, self.extend), (4, self.commit),
+            (5, self.place), (4, self.ingest), (3, self.cancel), (9, self.work), (3, self.reject), (4, self.authorize),
+            (4, self.take_back), (9, self.receive), (2, self.sell), (2, self.count), (2, self.adjust), (2, self.load),
+            (3, self.wait), (1, self.put), (2, self.repeat),
+        ]  # fmt: skip
+
+    def step(self) -> None:
+        """The next request."""
+        self.chance.choices([action for _, action in self.actions], [weight for weight, _ in self.actions])[0]()
+
+    def tell(self, kind: type[m.Command], **fields: Any) -> Any:
+        return self.twins.tell(kind, **fields)
+
+    def pick(self, known: list[int], following: int) -> int:
+        """Mostly one of these; else any id that was ever given, or the next."""
+        if known and self.chance.random() < 0.85:
+            return self.chance.choice(known)
+        return self.chance.randint(max(1, following - 20), following)
+
+    def lines(self, most: int = 3) -> tuple[tuple[str, int], ...]:
+        chance = self.chance
+        return tuple((chance.choice("AAABBCD"), chance.randint(1, 4)) for _ in range(chance.randint(1, most)))[:3]
+
+    def claim(self, **fields: Any) -> m.Claim:
+        chance = self.chance
+        channel = chance.choice(CHANNEL_KEYS)
+        ttl_ns = chance.choice([0, MINUTE_NS, 5 * MINUTE_NS, 30 * MINUTE_NS])
+        if chance.random() < 0.3:
+            return pickup(self.lines(), chance.choice(["east", "west"]), channel, ttl_ns=ttl_ns, **fields)
+        to, service = chance.choice(["10001", "90001", "50001"]), chance.choice(["", "", "ground", "express"])
+        return ship(self.lines(), to, channel, service_key=service, ttl_ns=ttl_ns, **fields)
+
+    # Reservations
+
+    def held(self) -> list[int]:
+        holds = self.twins.oracle.state.holds
+        return [each for each, hold in holds.items() if hold.state == ReservationState.HELD]
+
+    def reserve(self) -> None:
+        self.tell(m.Reserve, claim=self.claim(allow_partial=self.chance.random() < 0.4))
+
+    def reserve_many(self) -> None:
+        claims = tuple(self.claim(allow_partial=self.chance.random() < 0.4) for _ in range(self.chance.randint(1, 4)))
+        self.tell(m.BatchReserve, claims=claims, all_or_nothing=self.chance.random() < 0.4)
+
+    def release(self) -> None:
+        self.tell(m.ReleaseReservation, reservation_id=self.pick(self.held(), self.twins.oracle.state.next_hold_id))
+
+    def extend(self) -> None:
+        found = self.pick(self.held(), self.twins.oracle.state.next_hold_id)
+        ttl_ns = self.chance.choice([MINUTE_NS, 5 * MINUTE_NS, 60 * MINUTE_NS])
+        self.tell(m.ExtendReservation, reservation_id=found, ttl_ns=ttl_ns)
+
+    # Orders
+
+    def _key(self) -> str:
+        self.placed += 1
+        return f"b{self.placed if self.chance.random() < 0.9 else max(self.placed - 5, 1)}"
+
+    def commit(self) -> None:
+        chance, state = self.chance, self.twins.oracle.state
+        found = self.pick(self.held(), state.next_hold_id)
+        hold = state.holds.get(found)
+        lines: list[tuple[str, int]] = []
+        if hold is not None and chance.random() < 0.6:
+            lines = [(leg.sku, chance.randint(1, leg.units)) for leg in hold.legs][:4]
+        channel = hold.channel if hold is not None and chance.random() < 0.9 else "web"
+        self.tell(
+            m.PlaceOrder, channel_key=channel, order_key=self._key(), customer_key="bob", lines=priced(lines),
+            reservation_id=found, postal_code=chance.choice(["", "", "10002", "90002"]),
+        )  # fmt: skip
+
+    def place(self) -> None:
+        claim = self.claim()
+        self.tell(
+            m.PlaceOrder, channel_key=claim.channel_key, order_key=self._key(), customer_key="", claim=claim,
+            lines=priced(claim.lines),
+        )  # fmt: skip
+
+    def ingest(self) -> None:
+        claim = self.claim()
+        self.tell(m.IngestOrder, order_key=self._key(), customer_key="", lines=priced(claim.lines), claim=claim)
+
+    def cancel(self) -> None:
+        chance, state = self.chance, self.twins.oracle.state
+        order_id = self.pick([each for each, order in state.orders.items() if order.is_open], state.next_order_id)
+        order = state.orders.get(order_id)
+        lines: list[tuple[int, int]] = []
+        if order is not None and chance.random() < 0.7:
+            lines = [
+                (at, chance.randint(1, line.units)) for at, line in enumerate(order.lines) if chance.random() < 0.7
+            ]
+        self.tell(m.CancelOrder, order_id=order_id, lines=tuple(lines))
+
+    # Work
+
+    def _work(self) -> int:
+        state = self.twins.oracle.state
+        return self.pick([each for each, work in state.work.items() if work.is_open], state.next_work_id)
+
+    def work(self) -> None:
+        """The next step of some work, as a node would take it."""
+        work_id = self._work()
+        work = self.twins.oracle.state.work.get(work_id)
+        kinds: list[type[m.Command]] = [m.Accept, m.Ship, m.MarkReady, m.HandOver]
+        if work is not None and self.chance.random() < 0.9:
+            after: type[m.Command] = m.Ship if work.kind == FulfillmentKind.SHIP else m.MarkReady
+            following: dict[FulfillmentState, type[m.Command]] = {
+                FulfillmentState.OPEN: m.Accept,
+                FulfillmentState.ACCEPTED: after,
+                FulfillmentState.READY_FOR_PICKUP: m.HandOver,
+            }
+            kinds = [following.get(work.state, m.Accept)]
+        self.tell(self.chance.choice(kinds), fulfillment_order_id=work_id)
+
+    def reject(self) -> None:
+        reason = self.chance.choice([each for each in RejectReason if each])
+        self.tell(m.Reject, fulfillment_order_id=self._work(), reason=reason)
+
+    # Returns
+
+    def authorize(self) -> None:
+        chance, state = self.chance, self.twins.oracle.state
+        gone = [each for each, order in state.orders.items() if any(line.fulfilled_units for line in order.lines)]
+        order_id = self.pick(gone, state.next_order_id) if chance.random() < 0.7 else 0
+        order = state.orders.get(order_id)
+        channel = list(state.channels)[order.channel_index] if order else "web"
+        count = len(order.lines) if order else 1
+        lines = tuple((chance.randrange(count), chance.choice("ABC"), chance.randint(1, 2)) for _ in range(2))
+        way: dict[str, Any] = {"postal_code": "10001"}
+        if chance.random() < 0.4:
+            way = {"drop_off_node_key": chance.choice(["east", "west", "lab"])}
+        self.tell(m.AuthorizeReturn, channel_key=channel, order_id=order_id, lines=lines[: chance.randint(1, 2)], **way)
+
+    def take_back(self) -> None:
+        chance, state = self.chance, self.twins.oracle.state
+        waiting = [each for each, goods in state.returns.items() if goods.state != ReturnState.RECEIVED]
+        items = tuple(
+            ReceivedItem(chance.randrange(2), chance.randint(1, 2), chance.choice(list(Disposition)))
+            for _ in range(chance.randint(1, 2))
+        )
+        node = chance.choice(["", "", *NODE_KEYS])
+        self.tell(m.ReceiveReturn, return_id=self.pick(waiting, state.next_return_id), node_key=node, items=items)
+
+    # Stock, network, time
+
+    def receive(self) -> None:
+        lines = tuple((sku, 2 * units) for sku, units in self.lines())
+        self.tell(m.ReceiveStock, node_key=self.chance.choice(NODE_KEYS), lines=lines)
+
+    def sell(self) -> None:
+        self.tell(m.RecordSale, node_key=self.chance.choice(NODE_KEYS), channel_key="till", lines=self.lines())
+
+    def count(self) -> None:
+        chance = self.chance
+        self.tell(
+            m.SetStock, sku_key=chance.choice("ABCD"), node_key=chance.choice(NODE_KEYS),
+            on_hand_units=chance.randint(0, 9), source_key=chance.choice(["", "wms"]), source_seq=chance.randint(1, 99),
+        )  # fmt: skip
+
+    def adjust(self) -> None:
+        chance = self.chance
+        quantities = [each for each in Quantity if each not in (Quantity.RESERVED, Quantity.ALLOCATED)]
+        self.tell(
+            m.AdjustStock, sku_key=chance.choice("ABCD"), node_key=chance.choice(NODE_KEYS),
+            quantity=chance.choice(quantities), delta_units=chance.choice([-3, -2, -1, 1, 2, 3]),
+            reason=StockReason.CORRECTION,
+        )  # fmt: skip
+
+    def load(self) -> None:
+        chance = self.chance
+        rows = [(chance.choice("ABCD"), chance.choice(NODE_KEYS), chance.randint(0, 9)) for _ in range(5)]
+        self.tell(
+            m.ImportStock, sku_keys=tuple(row[0] for row in rows), node_keys=tuple(row[1] for row in rows),
+            on_hand_units=tuple(row[2] for row in rows),
+        )  # fmt: skip
+
+    def put(self) -> None:
+        """The network changes a little, and back."""
+        chance = self.chance
+        entries: list[tuple[type[m.Command], dict[str, Any]]] = [
+            (m.PutNodes, {"nodes": (chance.choice(NODES)._replace(closed=chance.random() < 0.3),)}),
+            (m.PutNodes, {"nodes": NODES}),
+            (m.PutChannels, {"channels": (Channel("app", node_keys=("dc", "west"), threshold_units=1),)}),
+            (m.PutChannels, {"channels": CHANNELS}),
+            (m.PutRoutingPolicy, {"policy": POLICY._replace(split_penalty_micros=chance.choice([0, 9_000_000]))}),
+            (m.PutRateCard, {"rate_card": GROUND._replace(price_micros=(chance.randint(0, 9),) * 6)}),
+            (m.PutRateCard, {"rate_card": GROUND}),
+            (m.PutZoneChart, {"zone_chart": CHART._replace(pair_zones=(chance.randint(0, 3),))}),
+        ]
+        kind, fields = chance.choice(entries)
+        self.tell(kind, **fields)
+
+    def wait(self) -> None:
+        self.twins.store.wait(self.chance.choice([1, MINUTE_NS, 5 * MINUTE_NS, 20 * MINUTE_NS]))
+        self.twins.sweep()
+
+    def repeat(self) -> None:
+        self.twins.submit(self.chance.choice(self.twins.asked[-40:]))
