@@ -208,7 +208,8 @@ async def test_deadline_that_passes_while_waiting(gate: Gate) -> None:
         with pytest.raises(StockpoolError) as caught:
             await world.client.reserve(reserve(("sku-1", 1), request_id="late"), timeout_s=0.3)
         assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
-        await asyncio.sleep(1)  # the server has a timer of its own, which a busy machine may ring later than the caller's
+        # The server has a timer of its own, which a busy machine may ring later than the caller's.
+        await asyncio.sleep(1)
         gate.open.set()
         assert (await first).result.outcome == Outcome.OK
         assert await world.available("sku-1") == 4
