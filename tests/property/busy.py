@@ -34,7 +34,7 @@ class Busy:
         self.chance = Random(seed)
         self.placed = 0
         self.actions: list[tuple[int, Callable[[], Any]]] = [
-            (6, self.reserve), (2, self.reserve_many), (3, self.release), (2, self.extend), (4, self.commit),
+            (6, self.reserve), (2, self.reserve_many), (2, self.reserve_together), (3, self.release), (2, self.extend), (4, self.commit),
             (5, self.place), (4, self.ingest), (3, self.cancel), (9, self.work), (3, self.reject), (4, self.authorize),
             (4, self.take_back), (9, self.receive), (2, self.sell), (2, self.count), (2, self.adjust), (2, self.load),
             (3, self.wait), (1, self.put), (2, self.repeat),
@@ -78,6 +78,10 @@ class Busy:
     def reserve_many(self) -> None:
         claims = tuple(self.claim(allow_partial=self.chance.random() < 0.4) for _ in range(self.chance.randint(1, 4)))
         self.tell(m.BatchReserve, claims=claims, all_or_nothing=self.chance.random() < 0.4)
+
+    def reserve_together(self) -> None:
+        claims = [self.claim(allow_partial=self.chance.random() < 0.4) for _ in range(self.chance.randint(2, 5))]
+        self.twins.submit_together([self.twins.store.make(m.Reserve, claim=claim) for claim in claims])
 
     def release(self) -> None:
         self.tell(m.ReleaseReservation, reservation_id=self.pick(self.held(), self.twins.oracle.state.next_hold_id))

@@ -121,6 +121,11 @@ class Engine(RuleBasedStateMachine):
     def reserve_many(self, claims: tuple[m.Claim, ...], whole: bool) -> None:
         self.tell(m.BatchReserve, claims=claims, all_or_nothing=whole)
 
+    @rule(claims=st.lists(asked.claims(), min_size=2, max_size=4))
+    def reserve_together(self, claims: list[m.Claim]) -> None:
+        store = self.twins.store
+        self.twins.submit_together([store.make(m.Reserve, claim=claim) for claim in claims])
+
     @rule(data=DATA, ttl_ns=asked.EXTENSIONS)
     def extend(self, data: st.DataObject, ttl_ns: int) -> None:
         found = self.known(data, self.twins.oracle.state.next_hold_id)

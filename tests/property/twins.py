@@ -69,6 +69,27 @@ class Twins:
                 assert encode_reply(decision.reply) == first.encoded, "the first answer, byte for byte"
         return decision.reply
 
+    def submit_together(self, commands: list[m.Reserve]) -> None:
+        """Reserves that follow each other, decided in one kernel call where they fit; the oracle judges them one by one."""
+        store = self.store
+        self.sweep()
+        before = _written(store)
+        judged = store.machine.decide_reserves(commands, store.now_ns)
+        assert _written(store) == before, "deciding wrote"
+        if judged is None:
+            for command in commands:
+                self.submit(command)
+            return
+        self.asked += commands
+        decisions, effects = judged
+        choices = [self._choices(command, decision) for command, decision in zip(commands, decisions, strict=True)]
+        store.machine.apply_reserves(decisions, effects)
+        store.decisions += decisions
+        for command, decision, chosen in zip(commands, decisions, choices, strict=True):
+            reply = self.oracle.judge(command, iter(chosen))
+            assert decision.reply == reply, f"{command}\nengine: {decision.reply}\noracle: {reply}"
+            assert decision.seq == self.oracle.state.seq
+
     def sweep(self) -> None:
         """Both see what time it is."""
         self.store.sweep()
