@@ -17,7 +17,7 @@ from engine.model.outcomes import (
     Outcome,
     ReservationState,
 )
-from engine.model.replies import Cost, OrderReply
+from engine.model.replies import Cost, OrderReply, Shortage
 from engine.pool.pool import Pool
 from engine.pool.reservations import CLOSED_OUTCOME, Held, Reservation
 
@@ -122,8 +122,12 @@ def decide_ingest(pool: Pool, planner: Planner, command: IngestOrder, now_ns: in
     plan = planner.plan(question)
     order = _new_order(pool, question, command, command.claim.postal_code, now_ns)
     order = order._replace(lines=_lines(_priced(question, command.lines), plan.legs))
-    outcome = Outcome.PARTIAL if plan.shortages else Outcome.OK
-    reply = OrderReply(outcome, "", None, plan.cost, plan.shortages)
+    shortages = tuple(
+        Shortage(index, line.sku_index, line.units, line.allocated_units)
+        for index, line in enumerate(order.lines)
+        if line.short_units
+    )
+    reply = OrderReply(Outcome.PARTIAL if shortages else Outcome.OK, "", None, plan.cost, shortages)
     return _draft(pool, order, plan.legs, plan.packages, reply, [])
 
 

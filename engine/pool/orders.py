@@ -50,6 +50,9 @@ class OrderBook:
     def put_order(self, order: Order) -> None:
         """The order is now this."""
         before = self.orders.get(order.order_id)
+        if before is None and order.order_id < self.next_order_id and not order.is_open:
+            # Closed and forgotten: on replay, where fewer are remembered than when this was decided.
+            return
         self.orders[order.order_id] = order
         self.short_units += sum(line.short_units for line in order.lines)
         if before is None:
@@ -86,6 +89,10 @@ class OrderBook:
 
     def _forget_order(self, order_id: int) -> None:
         order = self.orders.pop(order_id)
-        del self._closed_orders[order_id], self._order_of_key[order.channel_index, order.order_key]
+        del self._closed_orders[order_id]
+        key = order.channel_index, order.order_key
+        if self._order_of_key.get(key) == order_id:
+            # Else a later order has the key: on replay, where more are remembered than when that was decided.
+            del self._order_of_key[key]
         for work_id in order.fulfillment_order_ids:
             del self.fulfillment_orders[work_id]

@@ -9,6 +9,7 @@ import pytest
 from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.limits import SECOND_NS
+from engine.model.network import RateCard, Sku
 from engine.model.outcomes import FulfillmentState, OrderState, Outcome, RejectReason, ReservationState
 from engine.model.replies import Shortage
 from tests.builders import Store, limits, pickup, priced, ship
@@ -122,6 +123,19 @@ def test_a_fact_with_lines_of_one_sku_shares_what_there_is_in_order(store: Store
     store.ingest(ship([("B", 3), ("B", 4), ("B", 1)]))
     assert parts(store, 1) == [(3, 0, 0, 0), (2, 0, 0, 2), (0, 0, 0, 1)]
     store.audit()
+
+
+def test_a_fact_that_the_router_cannot_price_is_short_and_says_so(store: Store) -> None:
+    """Whatever keeps the router from a plan, here a price beyond all bounds: the reply and the order agree."""
+    store.tell(m.PutSkus, skus=(Sku("X", weight_grams=1_000_000),))
+    store.tell(m.PutRateCard, rate_card=RateCard("ground", "USD", (1,), 3, (10**12, 10**12, 10**12)))
+    store.stock(("X", "dc", 10**9))
+    for at in range(10):
+        reply = store.ingest(ship([("X", 10**at)]))
+        (line,) = reply.order.lines
+        assert (reply.outcome == Outcome.PARTIAL) == (line.short_units > 0)
+        assert reply.shortages == ((Shortage(0, 4, line.units, line.allocated_units),) if line.short_units else ())
+        store.audit()
 
 
 # From a reservation

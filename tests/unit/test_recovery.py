@@ -195,6 +195,35 @@ def test_higher_limits_change_nothing_that_can_be_seen() -> None:
     assert machine.pool.counter(c.RESERVATIONS_OPEN) == store.machine.pool.counter(c.RESERVATIONS_OPEN)
 
 
+@pytest.mark.parametrize("remembered", [1, 2, 4, 5, 50])
+def test_more_or_fewer_closed_orders_may_be_remembered_than_before(remembered: int) -> None:
+    """Keys were used again after they were forgotten, and returns were authorised for orders that are forgotten now."""
+    given = limits(closed_orders_remembered=4)
+    store = Store(given)
+    store.stock(("A", "dc", 99))
+    for at in range(30):
+        order_id = store.place(ship([("A", 1)]), f"k{at % 6}").order.order_id
+        (work,) = store.work(order_id)
+        for step in (m.Accept, m.Ship):
+            store.tell(step, fulfillment_order_id=work.fulfillment_order_id)
+        fields: dict[str, Any] = {"channel_key": "web", "postal_code": "10001", "lines": ((0, "", 1),)}
+        store.tell(m.AuthorizeReturn, order_id=max(order_id - 3, 1), **fields)
+    other = replace(given, closed_orders_remembered=remembered)
+    replayed = Store(other)
+    replayed.machine = recover(store.journal(), other)
+    assert list(replayed.machine.pool.orders.orders) == list(range(31 - min(remembered, 30), 31))
+    replayed.now_ns = store.now_ns
+    replayed._requests = 10_000
+    replayed.audit()
+    for at in range(60):
+        replayed.place(ship([("A", 1)]), f"k{at % 7}")
+        replayed.tell(m.CancelOrder, order_id=replayed.machine.pool.orders.next_order_id - 1, lines=())
+        replayed.audit()
+    latest = {order.order_key: order.order_id for order in replayed.machine.pool.orders.orders.values()}
+    for key, order_id in latest.items():
+        assert replayed.machine.pool.orders.order_of_key(0, key) == order_id
+
+
 def test_a_record_that_is_not_one_is_damaged() -> None:
     journal = MemoryJournal()
     journal.append(Record(1, 1, b"\xc1 not msgpack"), expected_seq=0)
