@@ -86,6 +86,28 @@ def test_replay_stops_at_any_decision() -> None:
         assert replayed_digest(journal, SMALL, decision.seq) == twin.machine.digest()
 
 
+def test_replay_stops_inside_a_run_of_reserves() -> None:
+    """Only the first of a run says when it was; the others share its time."""
+    store = Store()
+    store.stock(("A", "dc", 9))
+    store.wait(7)
+    claims = [ship([("A", 99)]), ship([("A", 2)]), ship([("A", 3)]), ship([("Z", 1)]), ship([("A", 4)])]
+    judged = store.machine.decide_reserves([store.make(m.Reserve, claim=claim) for claim in claims], store.now_ns)
+    assert judged is not None
+    decisions, effects = judged
+    store.machine.apply_reserves(decisions, effects)
+    store.decisions += decisions
+    for group in (2, 5, 100):
+        journal = store.journal(group)
+        twin = Store(network=False)
+        for decision in store.decisions:
+            twin.machine.apply(decision)
+            assert replayed_digest(journal, SMALL, decision.seq) == twin.machine.digest()
+        replayed = recover(journal, SMALL)
+        assert replayed.digest() == store.machine.digest()
+        assert {replayed.pool.reservations.get(each).created_ns for each in (1, 2, 3)} == {store.now_ns}  # type: ignore[union-attr]
+
+
 def test_progress_is_told() -> None:
     store = day(2)
     told: list[int] = []
