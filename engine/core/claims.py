@@ -180,7 +180,14 @@ class Planner:
             np.array(lines, dtype=np.int64).reshape(-1, c.LINE_WIDTH),
             np.array(excluded, dtype=np.int64) if excluded else _NOBODY,
         )
-        self.counts = kernels.plan_claims(self._pool.stock.arrays, network.arrays, asked, self._scratch, self.granted)
+        try:
+            self.counts = kernels.plan_claims(
+                self._pool.stock.arrays, network.arrays, asked, self._scratch, self.granted
+            )
+        except Exception:
+            # A defect of the kernel hurts its own caller alone: what it had marked as granted is free again.
+            self._pool.state[0][c.PENDING, : self._pool.counter(c.SLOTS_USED)] = 0
+            raise
         return asked
 
     def plan(self, question: Question) -> Plan:

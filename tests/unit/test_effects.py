@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 
 from engine.core.machine import Machine, Repeated
 from engine.kernels import columns as c
+from engine.kernels import reservations as kernels
 from engine.kernels.effects import apply_effects, due
 from engine.model import commands as m
 from engine.model.orders import ReceivedItem
@@ -153,6 +155,24 @@ def test_deciding_and_answering_write_nothing() -> None:
         store.submit(command)
         assert store.machine.digest() != digest, command
         store.audit()
+
+
+def test_a_kernel_that_fails_half_way_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store()
+    store.stock(("A", "dc", 20))
+    plan = kernels.plan_claims
+
+    def failing(stock: Any, *rest: Any) -> None:
+        plan(stock, *rest)
+        stock[0][c.PENDING, 0] = 2
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(kernels, "plan_claims", failing)
+    with pytest.raises(ValueError, match="a defect"):
+        store.reserve(ship([("A", 2)]))
+    monkeypatch.undo()
+    store.audit()
+    assert store.reserve(ship([("A", 20)])).outcome == 1
 
 
 def test_an_expiry_is_decided_without_writing() -> None:
