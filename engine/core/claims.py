@@ -148,35 +148,34 @@ class Planner:
     def ask_kernel(self, questions: Sequence[Question]) -> kernels.Asked:
         """Decide the questions in order; the answers stand in ``granted`` until the next call. Returns what was asked."""
         network = self._pool.network
-        items: list[tuple[int, ...]] = []
-        lines: list[tuple[int, int, int]] = []
+        items: list[int] = []
+        lines: list[int] = []
         excluded: list[int] = []
         skus, rules = network.skus, network.claim_rules
         for question in questions:
             threshold, split_penalty, unit_split = (0, 0, 0) if question.refusal else rules[question.channel_index]
-            items.append(
-                (
-                    question.kind,
-                    question.channel_index,
-                    question.destination,
-                    question.service_index,
-                    len(lines),
-                    len(question.lines),
-                    question.partial,
-                    threshold,
-                    split_penalty,
-                    unit_split,
-                    question.expires_ns,
-                    question.refusal,
-                    question.fact,
-                    len(excluded) + 1,
-                    len(question.excluded),
-                )
+            items += (
+                question.kind,
+                question.channel_index,
+                question.destination,
+                question.service_index,
+                len(lines) // c.LINE_WIDTH,
+                len(question.lines),
+                question.partial,
+                threshold,
+                split_penalty,
+                unit_split,
+                question.expires_ns,
+                question.refusal,
+                question.fact,
+                len(excluded) + 1,
+                len(question.excluded),
             )
-            lines += [(sku, units, skus[sku].weight_grams) for sku, units in question.lines]
+            for sku, units in question.lines:
+                lines += (sku, units, skus[sku].weight_grams)
             excluded += question.excluded
         asked = (
-            np.array(items, dtype=np.int64),
+            np.array(items, dtype=np.int64).reshape(-1, c.ITEM_WIDTH),
             np.array(lines, dtype=np.int64).reshape(-1, c.LINE_WIDTH),
             np.array(excluded, dtype=np.int64) if excluded else _NOBODY,
         )

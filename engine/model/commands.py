@@ -5,6 +5,7 @@ body, so that a reused request id with another body is seen.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from engine.model.network import Channel, Node, RateCard, RoutingPolicy, Sku, ZoneChart
 from engine.model.orders import ReceivedItem
@@ -108,9 +109,11 @@ class ImportStock(Command):
     reference: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What to hold or to order: ``postal_code`` for shipping, ``pickup_node_key`` for pickup. ``service_key`` "": the policy's."""
+class Claim(NamedTuple):
+    """What to hold or to order: ``postal_code`` for shipping, ``pickup_node_key`` for pickup. ``service_key`` "": the policy's.
+
+    A tuple, for a batch makes a thousand of them: a frozen dataclass takes three times as long to make.
+    """
 
     channel_key: str
     lines: Lines

@@ -1,0 +1,122 @@
+"""Effects as bytes for the journal, and back: one call each way, however many operations a record holds.
+
+Rows are packed by operation. Each of the five operand columns of an operation is a base, which ``heads`` tells with the bytes a
+difference takes (0, 1, 2, 4 or 8), and the unsigned little-endian differences, column after column in ``packed``. Operations
+come in ascending order.
+"""
+
+from typing import Final
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from engine.kernels import columns as c
+from engine.kernels.compiled import inner, kernel
+from engine.kernels.zones import MATRIX, VECTOR, Integers
+
+Bytes = NDArray[np.uint8]
+BYTES: Final = types.uint8[::1]
+BYTES_READ: Final = types.Array(types.uint8, 1, "C", readonly=True)
+
+OPERATIONS_MAX: Final = 16
+OPERANDS: Final = c.EFFECT_WIDTH - 1
+HEADS_MAX: Final = OPERATIONS_MAX * OPERANDS * 2
+
+
+@inner
+def width_of(spread: np.uint64) -> int:
+    """Bytes that hold the differences up to ``spread``."""
+    if spread == 0:
+        return 0
+    if spread < 1 << 8:
+        return 1
+    if spread < 1 << 16:
+        return 2
+    return 4 if spread < np.uint64(1) << np.uint64(32) else 8
+
+
+@kernel(types.UniTuple(types.int64, 2)(MATRIX, BYTES, VECTOR, BYTES))
+def pack(effects: Integers, operations: Bytes, heads: Integers, packed: Bytes) -> tuple[int, int]:
+    """Pack ``effects`` into ``operations`` (one a row), ``heads`` (HEADS_MAX) and ``packed`` (40 bytes a row at most); returns
+    how much of the last two is used.
+    """
+    counts = np.zeros(OPERATIONS_MAX, dtype=np.int64)
+    spans = np.empty((OPERATIONS_MAX, OPERANDS, 2), dtype=np.int64)
+    for row in range(effects.shape[0]):
+        operation = effects[row, 0]
+        operations[row] = operation
+        for column in range(OPERANDS):
+            value = effects[row, column + 1]
+            if counts[operation] == 0:
+                spans[operation, column, 0] = value
+                spans[operation, column, 1] = value
+            elif value < spans[operation, column, 0]:
+                spans[operation, column, 0] = value
+            elif value > spans[operation, column, 1]:
+                spans[operation, column, 1] = value
+        counts[operation] += 1
+    # Where the next difference of each column goes, and its bytes.
+    following = np.zeros((OPERATIONS_MAX, OPERANDS, 2), dtype=np.int64)
+    head = 0
+    end = 0
+    for operation in range(OPERATIONS_MAX):
+        if counts[operation] == 0:
+            continue
+        for column in range(OPERANDS):
+            width = width_of(np.uint64(spans[operation, column, 1]) - np.uint64(spans[operation, column, 0]))
+            following[operation, column, 0] = end
+            following[operation, column, 1] = width
+            heads[head] = spans[operation, column, 0]
+            heads[head + 1] = width
+            end += width * counts[operation]
+            head += 2
+    for row in range(effects.shape[0]):
+        operation = effects[row, 0]
+        for column in range(OPERANDS):
+            width = following[operation, column, 1]
+            at = following[operation, column, 0]
+            difference = np.uint64(effects[row, column + 1]) - np.uint64(spans[operation, column, 0])
+            for byte in range(width):
+                packed[at + byte] = (difference >> np.uint64(8 * byte)) & np.uint64(0xFF)
+            following[operation, column, 0] = at + width
+    return head, end
+
+
+@kernel(types.boolean(BYTES_READ, VECTOR, BYTES_READ, MATRIX))
+def unpack(operations: Bytes, heads: Integers, packed: Bytes, effects: Integers) -> bool:
+    """Fill ``effects`` with what was packed; False when the parts do not belong together, and then nothing is read."""
+    counts = np.zeros(OPERATIONS_MAX, dtype=np.int64)
+    for row in range(operations.size):
+        if operations[row] >= OPERATIONS_MAX:
+            return False
+        counts[operations[row]] += 1
+    # Where the next difference of each column stands, its bytes and its base.
+    following = np.zeros((OPERATIONS_MAX, OPERANDS, 3), dtype=np.int64)
+    head = 0
+    end = 0
+    for operation in range(OPERATIONS_MAX):
+        if counts[operation] == 0:
+            continue
+        for column in range(OPERANDS):
+            if head + 2 > heads.size or heads[head + 1] not in (0, 1, 2, 4, 8):
+                return False
+            following[operation, column, 0] = end
+            following[operation, column, 1] = heads[head + 1]
+            following[operation, column, 2] = heads[head]
+            end += heads[head + 1] * counts[operation]
+            head += 2
+    if head != heads.size or end != packed.size:
+        return False
+    for row in range(operations.size):
+        operation = operations[row]
+        effects[row, 0] = operation
+        for column in range(OPERANDS):
+            at = following[operation, column, 0]
+            width = following[operation, column, 1]
+            difference = np.uint64(0)
+            for byte in range(width):
+                difference |= np.uint64(packed[at + byte]) << np.uint64(8 * byte)
+            following[operation, column, 0] = at + width
+            effects[row, column + 1] = np.int64(np.uint64(following[operation, column, 2]) + difference)
+    return True
