@@ -2,7 +2,7 @@
 
 The body of a record is one msgpack array (``Body``): a column for each property of the decisions, so that replay never makes an
 object for each. Effects are joined into one matrix and packed by operation: each column of an operation is a base and
-unsigned differences of 0, 1, 2, 4 or 8 bytes. ``VERSION`` stands first; a later version reads this one.
+unsigned differences of 0, 1, 2, 4 or 8 bytes (``kernels.packing``). ``VERSION`` stands first; a later version reads this one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,7 @@ from msgspec import msgpack
 from numpy.typing import NDArray
 
 from engine.journal.journal import JournalDamaged, JournalVersion, Record
+from engine.kernels import packing
 from engine.model import decisions as d
 from engine.model.decisions import Decision, Run
 from engine.model.orders import FulfillmentOrder, Order, Return
@@ -34,9 +35,6 @@ _DOCUMENT_CODE = {document: code for code, document in enumerate(_DOCUMENT_TYPES
 _DOCUMENT_DECODERS = [msgpack.Decoder(document) for document in _DOCUMENT_TYPES]
 _REPLY_DECODERS = {kind: msgpack.Decoder(reply) for kind, reply in REPLY_OF.items()}
 
-PackedColumn = tuple[int, int, bytes]
-"""Base, bytes a value (0: all equal the base), little-endian differences."""
-
 
 class Body(msgspec.Struct, array_like=True):
     """What a record holds. The columns have an entry a decision; ``documents``: (decision, type code, record)."""
@@ -52,8 +50,10 @@ class Body(msgspec.Struct, array_like=True):
     effect_counts: list[int]
     operations: bytes
     """The operation of each effect row, one byte each; empty when ``rows`` has them raw."""
-    columns: dict[int, list[PackedColumn]]
-    """By operation: the other five columns of its rows."""
+    heads: list[int]
+    """By operation, for the other five columns of its rows: base, bytes a difference."""
+    packed: bytes
+    """The differences, little-endian."""
     rows: bytes
     """The whole matrix, little-endian int64, when it is short."""
 
@@ -65,7 +65,7 @@ _decoder = msgpack.Decoder(Body)
 def encode(decisions: Sequence[Decision]) -> Record:
     """One record of consecutive decisions."""
     matrices = [decision.effects for decision in decisions if decision.effects is not None]
-    operations, columns, rows = _pack(np.concatenate(matrices) if matrices else None)
+    operations, heads, packed, rows = _pack(np.concatenate(matrices) if matrices else None)
     body = Body(
         VERSION,
         [decision.now_ns for decision in decisions],
@@ -81,47 +81,35 @@ def encode(decisions: Sequence[Decision]) -> Record:
         ],
         [0 if decision.effects is None else len(decision.effects) for decision in decisions],
         operations,
-        columns,
+        heads,
+        packed,
         rows,
     )
     return Record(decisions[0].seq, len(decisions), _encoder.encode(body))
 
 
-def _pack(effects: NDArray[np.int64] | None) -> tuple[bytes, dict[int, list[PackedColumn]], bytes]:
+def _pack(effects: NDArray[np.int64] | None) -> tuple[bytes, list[int], bytes, bytes]:
     if effects is None:
-        return b"", {}, b""
+        return b"", [], b"", b""
     if len(effects) < PACK_FROM_ROWS:
-        return b"", {}, effects.astype("<i8", copy=False).tobytes()
-    operations = effects[:, 0].astype(np.uint8)
-    columns = {}
-    for operation in np.flatnonzero(np.bincount(operations)).tolist():
-        rows = effects[operations == operation]
-        columns[operation] = [_pack_column(rows[:, column]) for column in range(1, WIDTH)]
-    return operations.tobytes(), columns, b""
+        return b"", [], b"", effects.astype("<i8", copy=False).tobytes()
+    operations = np.empty(len(effects), dtype=np.uint8)
+    heads = np.empty(packing.HEADS_MAX, dtype=np.int64)
+    packed = np.empty(len(effects) * packing.OPERANDS * 8, dtype=np.uint8)
+    head_count, size = packing.pack(effects, operations, heads, packed)
+    return operations.tobytes(), heads[:head_count].tolist(), packed[:size].tobytes(), b""
 
 
-def _pack_column(values: NDArray[np.int64]) -> PackedColumn:
-    base = int(values.min())
-    spread = int(values.max()) - base
-    if spread == 0:
-        return base, 0, b""
-    width = next(width for width in (1, 2, 4, 8) if spread < 1 << 8 * width)
-    return base, width, (values - base).astype(f"<u{width}").tobytes()
-
-
-def _unpack(body: Body) -> NDArray[np.int64] | None:
+def _unpack(body: Body, seq: int) -> NDArray[np.int64] | None:
     if body.rows:
         return np.frombuffer(body.rows, dtype="<i8").reshape(-1, WIDTH).astype(np.int64)
     if not body.operations:
         return None
     operations = np.frombuffer(body.operations, dtype=np.uint8)
     effects = np.empty((len(operations), WIDTH), dtype=np.int64)
-    effects[:, 0] = operations
-    for operation, columns in body.columns.items():
-        rows = operations == operation
-        for column, (base, width, packed) in enumerate(columns, start=1):
-            differences = np.frombuffer(packed, dtype=f"<u{width}").astype(np.int64) if width else 0
-            effects[rows, column] = base + differences
+    heads = np.array(body.heads, dtype=np.int64)
+    if not packing.unpack(operations, heads, np.frombuffer(body.packed, dtype=np.uint8), effects):
+        raise JournalDamaged(seq, "the effects of the record do not fit together")
     return effects
 
 
@@ -149,7 +137,7 @@ def decode_run(record: Record) -> Run:
         body.fingerprints,
         body.replies,
         documents,
-        _unpack(body),
+        _unpack(body, record.first_seq),
     )
 
 
@@ -159,7 +147,7 @@ def decode(record: Record) -> list[Decision]:
 
 
 def _decisions(record: Record, body: Body) -> Iterator[Decision]:
-    effects = _unpack(body)
+    effects = _unpack(body, record.first_seq)
     documents: dict[int, list[Any]] = {}
     for at, code, raw in body.documents:
         documents.setdefault(at, []).append(_DOCUMENT_DECODERS[code].decode(raw))
