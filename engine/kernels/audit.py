@@ -115,7 +115,7 @@ def audit_cells(state: State, findings: Integers, count: int) -> int:
     return count
 
 
-@kernel(types.int64(STATE, MATRIX, VECTOR, MATRIX))
+@kernel(types.int64(STATE, MATRIX, VECTOR, MATRIX), long=True)
 def audit_state(state: State, allocated: Integers, expected: Integers, findings: Integers) -> int:
     """Compare every derived quantity with what it is derived from; returns how many differ.
 

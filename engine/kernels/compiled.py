@@ -38,12 +38,13 @@ config.CACHE_DIR = str(cache_folder())
 _njit = cast("Any", njit)  # its stubs do not know every option
 
 
-def kernel(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile at import with an explicit ``signature``, cached on disk, without the interpreter lock.
+def kernel(signature: Any, *, long: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Compile at import with an explicit ``signature``, cached on disk.
 
-    Eager on purpose: a lazy kernel recompiles silently for an int32 argument.
+    Eager on purpose: a lazy kernel recompiles silently for an int32 argument. Only a ``long`` one, of many milliseconds, lets go of
+    the interpreter lock: while the event loop is busy, getting it back takes ten times what a short one computes.
     """
-    decorate: Callable[[Callable[..., Any]], Any] = _njit(signature, cache=True, nogil=True, no_cfunc_wrapper=True)
+    decorate: Callable[[Callable[..., Any]], Any] = _njit(signature, cache=True, nogil=long, no_cfunc_wrapper=True)
     return decorate
 
 
