@@ -129,7 +129,7 @@ def decide_extend(pool: Pool, command: ExtendReservation, now_ns: int) -> Draft:
         return Draft(ExtendReply(found, str(command.reservation_id)))
     expires_ns = now_ns + command.ttl_ns
     if expires_ns - found.created_ns > pool.limits.reservation_hold_max_ns:
-        return Draft(ExtendReply(Outcome.EXTENSION_LIMIT, "reservation_hold_max", found.expires_ns))
+        return Draft(ExtendReply(Outcome.EXTENSION_LIMIT, "reservation_hold_max_ns", found.expires_ns))
     effects = [(c.OP_EXTEND, found.reservation_id, expires_ns, 0, 0, 0)]
     return Draft(ExtendReply(Outcome.OK, "", expires_ns), effects)
 

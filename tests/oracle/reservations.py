@@ -136,7 +136,7 @@ def extend(state: State, command: m.ExtendReservation) -> ExtendReply:
         return ExtendReply(outcome, str(command.reservation_id))
     expires_ns = state.now_ns + command.ttl_ns
     if expires_ns > hold.created_ns + state.limits.reservation_hold_max_ns:
-        return ExtendReply(Outcome.EXTENSION_LIMIT, "reservation_hold_max", hold.expires_ns)
+        return ExtendReply(Outcome.EXTENSION_LIMIT, "reservation_hold_max_ns", hold.expires_ns)
     hold.expires_ns = expires_ns
     return ExtendReply(Outcome.OK, "", expires_ns)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import fulfillment_pb2 as fulfillment
 from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
@@ -239,7 +240,7 @@ async def released(world: World) -> Any:
     return await world.client.release_reservation(reservations.ReleaseReservationRequest(reservation_id=reservation))
 
 
-@outcome(Outcome.EXTENSION_LIMIT)
+@outcome(Outcome.EXTENSION_LIMIT, "reservation_hold_max_ns")
 async def extended_too_often(world: World) -> Any:
     reservation = await held(world, ttl=Duration(seconds=86_400))
     response: Any = None
@@ -249,7 +250,6 @@ async def extended_too_often(world: World) -> Any:
         if response.result.outcome != Outcome.OK:
             break
         world.clock.advance(86_000 * SECOND_NS)
-    response.result.subject = ""  # the limit's name is for people to look up in GetLimits
     return response
 
 
@@ -386,6 +386,9 @@ async def test_outcome_over_the_wire(world: World, name: str) -> None:
     assert result.detail.endswith(".")
     assert result.subject in result.detail
     assert result.journal_seq
+    if expected in (Outcome.EXTENSION_LIMIT, Outcome.CAPACITY_EXHAUSTED):
+        limits = (await world.client.get_limits(admin.GetLimitsRequest())).limits
+        assert subject in {limit.name for limit in limits}, "a caller looks the value up by this name"
 
 
 def test_every_outcome_is_reached() -> None:
