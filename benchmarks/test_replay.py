@@ -46,7 +46,7 @@ def play_batches(decide: Callable[[m.Command], Decision], count: int) -> Iterato
     """Batches of 1,000 reservations, one a group; of these the reservations are counted."""
     asks = WORLD.asks(count * BATCH, pickup=False, seed=22)
     for number in range(count):
-        claims = tuple(claim(next(asks), BEGIN_NS) for _ in range(BATCH))
+        claims = m.ClaimColumns.of(claim(next(asks), BEGIN_NS) for _ in range(BATCH))
         decide(m.BatchReserve(f"batch-{number}", number, claims))
         yield
 

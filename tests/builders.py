@@ -249,7 +249,7 @@ def _calls(store: Store, chance: Random, at: int) -> list[Callable[[], Any]]:
     return [
         partial(store.reserve, claim),
         partial(store.reserve, pickup(lines, allow_partial=True)),
-        partial(tell, m.BatchReserve, claims=(claim, claim)),
+        partial(tell, m.BatchReserve, claims=m.ClaimColumns.of((claim, claim))),
         partial(store.place, claim, f"k{at}"),
         partial(store.ingest, claim, f"m{at}"),
         partial(store.commit, at // 3 + 1),

@@ -23,7 +23,8 @@ _OK = Outcome.OK
 _GRANTED = (Outcome.OK, Outcome.PARTIAL)
 _LOOKED_AT_STOCK = (Outcome.OK, Outcome.PARTIAL, Outcome.INSUFFICIENT_STOCK)
 _SHIP, _PICKUP = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
-_NOBODY = np.zeros(0, dtype=np.int64)
+NOBODY = np.zeros(0, dtype=np.int64)
+"""No excluded nodes."""
 
 
 class Question(NamedTuple):
@@ -147,6 +148,11 @@ class Planner:
 
     def ask_kernel(self, questions: Sequence[Question]) -> kernels.Asked:
         """Decide the questions in order; the answers stand in ``granted`` until the next call. Returns what was asked."""
+        asked = self._asked(questions)
+        self.decide(asked)
+        return asked
+
+    def _asked(self, questions: Sequence[Question]) -> kernels.Asked:
         network = self._pool.network
         items: list[int] = []
         lines: list[int] = []
@@ -174,20 +180,22 @@ class Planner:
             for sku, units in question.lines:
                 lines += (sku, units, skus[sku].weight_grams)
             excluded += question.excluded
-        asked = (
+        return (
             np.array(items, dtype=np.int64).reshape(-1, c.ITEM_WIDTH),
             np.array(lines, dtype=np.int64).reshape(-1, c.LINE_WIDTH),
-            np.array(excluded, dtype=np.int64) if excluded else _NOBODY,
+            np.array(excluded, dtype=np.int64) if excluded else NOBODY,
         )
+
+    def decide(self, asked: kernels.Asked) -> None:
+        """Decide what is asked, in order; the answers stand in ``granted`` until the next call."""
         try:
             self.counts = kernels.plan_claims(
-                self._pool.stock.arrays, network.arrays, asked, self._scratch, self.granted
+                self._pool.stock.arrays, self._pool.network.arrays, asked, self._scratch, self.granted
             )
         except Exception:
             # A defect of the kernel hurts its own caller alone: what it had marked as granted is free again.
             self._pool.state[0][c.PENDING, : self._pool.counter(c.SLOTS_USED)] = 0
             raise
-        return asked
 
     def plan(self, question: Question) -> Plan:
         """Decide one question on its own."""

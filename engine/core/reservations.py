@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.core.batches import ask_many
 from engine.core.claims import Planner, Question, ask, reply_legs
 from engine.core.draft import Draft
 from engine.kernels import columns as c
@@ -87,11 +88,10 @@ def _first_short(pool: Pool, question: Question) -> str:
 
 def decide_batch_reserve(pool: Pool, planner: Planner, command: BatchReserve, now_ns: int) -> Draft:
     """Up to ``batch_items_max`` claims in one kernel call, each after the ones before it."""
-    questions = [ask(pool, claim, now_ns) for claim in command.claims]
-    asked = planner.ask_kernel(questions)
-    results = planner.granted[0][: len(questions)]
+    asked, subjects = ask_many(pool, command.claims, now_ns)
+    planner.decide(asked)
+    results = planner.granted[0][: len(command.claims)]
     outcomes = results[:, c.RESULT_OUTCOME]
-    subjects = tuple((item, question.subject) for item, question in enumerate(questions) if question.subject)
     if command.all_or_nothing and bool((outcomes != Outcome.OK).any()):
         outcomes[(outcomes == Outcome.OK) | (outcomes == Outcome.PARTIAL)] = Outcome.BATCH_REFUSED
         return Draft(BatchReserveReply(Outcome.BATCH_REFUSED, "", _result_columns(asked, results), subjects))

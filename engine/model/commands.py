@@ -4,6 +4,7 @@ Keys are text here, exactly as the caller wrote them; the core turns them into i
 body, so that a reused request id with another body is seen.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -112,7 +113,7 @@ class ImportStock(Command):
 class Claim(NamedTuple):
     """What to hold or to order: ``postal_code`` for shipping, ``pickup_node_key`` for pickup. ``service_key`` "": the policy's.
 
-    A tuple, for a batch makes a thousand of them: a frozen dataclass takes three times as long to make.
+    A tuple, for every call makes one: a frozen dataclass takes three times as long to make.
     """
 
     channel_key: str
@@ -131,8 +132,67 @@ class Reserve(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimColumns:
+    """Many claims, a column for each property: a batch of a thousand is judged without an object for each.
+
+    ``places``: the postal code of a shipped claim, the node key of a collected one. ``line_counts`` says how many of ``sku_keys``
+    and ``units``, which have an entry a line, belong to each claim.
+    """
+
+    channel_keys: list[str]
+    kinds: list[int]
+    places: list[str]
+    service_keys: list[str]
+    allow_partial: list[bool]
+    ttl_ns: list[int]
+    line_counts: list[int]
+    sku_keys: list[str]
+    units: list[int]
+
+    @classmethod
+    def of(cls, claims: Iterable[Claim]) -> "ClaimColumns":
+        """The columns of claims."""
+        rows = list(claims)
+        return cls(
+            [claim.channel_key for claim in rows],
+            [int(claim.kind) for claim in rows],
+            [claim.pickup_node_key if claim.kind == FulfillmentKind.PICKUP else claim.postal_code for claim in rows],
+            [claim.service_key for claim in rows],
+            [claim.allow_partial for claim in rows],
+            [claim.ttl_ns for claim in rows],
+            [len(claim.lines) for claim in rows],
+            [sku_key for claim in rows for sku_key, _ in claim.lines],
+            [units for claim in rows for _, units in claim.lines],
+        )
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def __iter__(self) -> Iterator[Claim]:
+        first = 0
+        for item, count in enumerate(self.line_counts):
+            yield self.claim(item, first)
+            first += count
+
+    def claim(self, item: int, first_line: int) -> Claim:
+        """One of them, whose lines begin at ``first_line``."""
+        kind, place = FulfillmentKind(self.kinds[item]), self.places[item]
+        span = slice(first_line, first_line + self.line_counts[item])
+        return Claim(
+            self.channel_keys[item],
+            tuple(zip(self.sku_keys[span], self.units[span], strict=True)),
+            kind,
+            place if kind == FulfillmentKind.SHIP else "",
+            place if kind == FulfillmentKind.PICKUP else "",
+            self.service_keys[item],
+            self.allow_partial[item],
+            self.ttl_ns[item],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class BatchReserve(Command):
-    claims: tuple[Claim, ...]
+    claims: ClaimColumns
     all_or_nothing: bool = False
 
 

@@ -40,6 +40,7 @@ class Network:
         self.zone_chart = ZoneChart()
         self.claim_rules: list[tuple[int, int, int]] = []
         """By channel: threshold in units, split penalty in micros, 1 where a line may be split by units."""
+        self.sku_grams = np.zeros(limits.skus_max, dtype=np.int64)
         self.node_rows = np.zeros((c.NODE_ROWS, limits.nodes_max), dtype=np.int64)
         self.zones = np.zeros((limits.regions_max, limits.nodes_max), dtype=np.uint8)
         self.rates = np.full((limits.services_max, limits.zones_max + 1, limits.weight_steps_max), -1, dtype=np.int64)
@@ -126,6 +127,7 @@ class Network:
             self.skus.append(sku)
         else:
             self.skus[index] = sku
+        self.sku_grams[index] = sku.weight_grams
 
     def put_channel(self, index: int, channel: Channel) -> None:
         """The channel at ``index`` is now this; its nodes are exactly those it names."""

@@ -66,6 +66,11 @@ def fingerprint(message: Message, kind: CommandKind) -> int:
 _PERSON = {kind: str(int(kind)).encode() for kind in CommandKind}
 
 
+def nanoseconds(duration: Duration) -> int:
+    """A duration as whole nanoseconds."""
+    return duration.seconds * SECOND_NS + duration.nanos
+
+
 def shown(value: object) -> str:
     """A value as an error shows it, cut to a length that fits."""
     text = repr(value)
@@ -264,14 +269,14 @@ class Check:
 
     def ttl_ns(self, path: str, ttl: Duration) -> int:
         """A time to live."""
-        nanoseconds = ttl.seconds * SECOND_NS + ttl.nanos
+        ttl_ns = nanoseconds(ttl)
         most = self._limits.reservation_ttl_max_ns
-        if not TTL_NS_MIN <= nanoseconds <= most:
-            if nanoseconds < TTL_NS_MIN:
-                self.wrong(path, f"must be at least 1 s, got {nanoseconds / SECOND_NS:g} s")
+        if not TTL_NS_MIN <= ttl_ns <= most:
+            if ttl_ns < TTL_NS_MIN:
+                self.wrong(path, f"must be at least 1 s, got {ttl_ns / SECOND_NS:g} s")
             else:
-                self.over(path, f"is {nanoseconds / SECOND_NS:g} s", "reservation_ttl_max_ns", most)
-        return nanoseconds
+                self.over(path, f"is {ttl_ns / SECOND_NS:g} s", "reservation_ttl_max_ns", most)
+        return ttl_ns
 
     # Words and lists
 

@@ -77,7 +77,7 @@ class Busy:
 
     def reserve_many(self) -> None:
         claims = tuple(self.claim(allow_partial=self.chance.random() < 0.4) for _ in range(self.chance.randint(1, 4)))
-        self.tell(m.BatchReserve, claims=claims, all_or_nothing=self.chance.random() < 0.4)
+        self.tell(m.BatchReserve, claims=m.ClaimColumns.of(claims), all_or_nothing=self.chance.random() < 0.4)
 
     def reserve_together(self) -> None:
         claims = [self.claim(allow_partial=self.chance.random() < 0.4) for _ in range(self.chance.randint(2, 5))]

@@ -119,7 +119,7 @@ class Engine(RuleBasedStateMachine):
 
     @rule(claims=st.lists(asked.claims(), min_size=1, max_size=4).map(tuple), whole=st.booleans())
     def reserve_many(self, claims: tuple[m.Claim, ...], whole: bool) -> None:
-        self.tell(m.BatchReserve, claims=claims, all_or_nothing=whole)
+        self.tell(m.BatchReserve, claims=m.ClaimColumns.of(claims), all_or_nothing=whole)
 
     @rule(claims=st.lists(asked.claims(), min_size=2, max_size=4))
     def reserve_together(self, claims: list[m.Claim]) -> None:

@@ -205,7 +205,7 @@ class Scene:
                 channel, lines, to = value.split("/")
                 way = "pickup" if to.isalpha() else "to"
                 claims.append(self._claim({"channel": channel, "lines": lines, way: to} | _only(words, "partial")))
-        reply = self.store.tell(m.BatchReserve, claims=tuple(claims), all_or_nothing="all" in words)
+        reply = self.store.tell(m.BatchReserve, claims=m.ClaimColumns.of(claims), all_or_nothing="all" in words)
         rows = np.frombuffer(reply.columns, dtype="<i8").reshape(-1, 5).tolist()
         return reply._replace(subject=reply.subject or " ".join(Outcome(row[0]).name for row in rows))
 

@@ -115,7 +115,9 @@ def commands(store: Store) -> list[m.Command]:
         make(m.RecordSale, node_key="west", channel_key="till", lines=(("A", 1), ("D", 2))),
         make(m.ImportStock, sku_keys=("A", "C"), node_keys=("west",), on_hand_units=(4, 5), safety_stock_units=(1, -1)),
         make(m.Reserve, claim=claim),
-        make(m.BatchReserve, claims=(claim, pickup([("B", 1)]), ship([("A", 99)], allow_partial=True))),
+        make(
+            m.BatchReserve, claims=m.ClaimColumns.of((claim, pickup([("B", 1)]), ship([("A", 99)], allow_partial=True)))
+        ),
         make(m.ExtendReservation, reservation_id=1, ttl_ns=10**12),
         make(m.PlaceOrder, channel_key="web", order_key="r", customer_key="", lines=(), reservation_id=1),
         make(m.ReleaseReservation, reservation_id=2),

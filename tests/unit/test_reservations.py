@@ -111,7 +111,7 @@ def test_legs_run_out_before_reservations_do() -> None:
 
 def test_a_batch_that_does_not_fit_holds_nothing(store: Store) -> None:
     claims = tuple(ship([("A", 1)]) for _ in range(7))
-    reply = store.tell(m.BatchReserve, claims=claims)
+    reply = store.tell(m.BatchReserve, claims=m.ClaimColumns.of(claims))
     assert (reply.outcome, reply.subject) == (Outcome.CAPACITY_EXHAUSTED, "open_reservations_max")
     assert store.ats("A") == 7
     store.audit()
@@ -153,7 +153,7 @@ def test_a_batch_passes_over_held_columns_too(store: Store) -> None:
     store.reserve(ship([("A", 1)], ttl_ns=60 * MINUTE_NS))
     store.reserve(ship([("A", 1)], ttl_ns=60 * MINUTE_NS))
     for _ in range(2 * columns):
-        reply = store.tell(m.BatchReserve, claims=tuple(ship([("B", 1)]) for _ in range(4)))
+        reply = store.tell(m.BatchReserve, claims=m.ClaimColumns.of(ship([("B", 1)]) for _ in range(4)))
         ids = [row[1] for row in results(reply)]
         assert len(set(ids)) == 4
         assert not {each % columns for each in ids} & {1, 2}
@@ -244,7 +244,7 @@ def test_a_threshold_counts_earlier_grants_of_the_same_batch(store: Store) -> No
         ship([("A", 2)], channel="app"),
         ship([("A", 2)], channel="web"),
     )
-    reply = store.tell(m.BatchReserve, claims=claims)
+    reply = store.tell(m.BatchReserve, claims=m.ClaimColumns.of(claims))
     outcomes = [(row[0], row[3], row[4]) for row in results(reply)]
     assert outcomes == [
         (Outcome.OK, -1, 0),
@@ -291,7 +291,7 @@ def test_a_batch_is_decided_item_by_item(store: Store) -> None:
         pickup([("B", 5)]),
         ship([("B", 1)], to="77777"),
     )
-    reply = store.tell(m.BatchReserve, claims=claims)
+    reply = store.tell(m.BatchReserve, claims=m.ClaimColumns.of(claims))
     ends = store.now_ns + 15 * MINUTE_NS
     assert results(reply) == [
         (Outcome.OK, 1, ends, -1, 0),
@@ -308,14 +308,15 @@ def test_a_batch_is_decided_item_by_item(store: Store) -> None:
 
 def test_all_or_nothing_holds_nothing_when_one_item_is_refused(store: Store) -> None:
     claims = (ship([("A", 6)]), ship([("A", 2)], allow_partial=True), ship([("C", 1)]), ship([("B", 1)]))
-    reply = store.tell(m.BatchReserve, claims=claims, all_or_nothing=True)
+    reply = store.tell(m.BatchReserve, claims=m.ClaimColumns.of(claims), all_or_nothing=True)
     assert reply.outcome == Outcome.BATCH_REFUSED
     refused = Outcome.BATCH_REFUSED
     assert [row[:3] for row in results(reply)] == [
         (refused, 0, 0), (refused, 0, 0), (Outcome.INSUFFICIENT_STOCK, 0, 0), (refused, 0, 0),
     ]  # fmt: skip
     assert store.ats("A") == 7
-    assert store.tell(m.BatchReserve, claims=claims[:1] + claims[3:], all_or_nothing=True).outcome == Outcome.OK
+    possible = m.ClaimColumns.of(claims[:1] + claims[3:])
+    assert store.tell(m.BatchReserve, claims=possible, all_or_nothing=True).outcome == Outcome.OK
     store.audit()
 
 
@@ -326,7 +327,7 @@ def test_a_batch_says_the_same_as_its_items_one_by_one(store: Store) -> None:
     )  # fmt: skip
     twin = Store()
     twin.stock(("A", "dc", 4), ("A", "east", 3), ("B", "east", 5))
-    batch = results(store.tell(m.BatchReserve, claims=claims))
+    batch = results(store.tell(m.BatchReserve, claims=m.ClaimColumns.of(claims)))
     single = [twin.reserve(claim) for claim in claims]
     assert [(row[0], row[1], row[2]) for row in batch] == [
         (reply.outcome, reply.reservation_id, reply.expires_ns) for reply in single

@@ -45,7 +45,7 @@ async def test_callers_of_every_kind_one_truth(seed: int) -> None:
             make(m.Reserve, request_id, claim=ship([("Z", 1)])),
             make(m.ReleaseReservation, request_id, reservation_id=chance.randint(1, 40)),
             make(m.ReceiveStock, request_id, node_key="dc", lines=(("A", 2),)),
-            make(m.BatchReserve, request_id, claims=(ship([("B", 1)]),) * 3),
+            make(m.BatchReserve, request_id, claims=m.ClaimColumns.of((ship([("B", 1)]),) * 3)),
             q.GetStatus(0),
         ]
         return chance.choice(asked)

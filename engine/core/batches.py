@@ -1,0 +1,91 @@
+"""A batch of claims, from columns of keys to the kernel's columns.
+
+What ``claims.ask`` does for one, here done a column at a time; a claim that cannot be asked is given to ``claims.ask`` itself, which
+knows why.
+"""
+
+from itertools import accumulate, repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.core.claims import NOBODY, ask
+from engine.kernels import columns as c
+from engine.kernels import reservations as kernels
+from engine.kernels.zones import Integers
+from engine.model.commands import ClaimColumns
+from engine.pool.pool import Pool
+
+Subjects = tuple[tuple[int, str], ...]
+"""(item, the key that its refusal speaks of)."""
+
+
+def ask_many(pool: Pool, claims: ClaimColumns, now_ns: int) -> tuple[kernels.Asked, Subjects]:
+    """Resolve the keys of all claims; one that is refused before stock is looked at has its ITEM_OUTCOME set."""
+    lines = _lines(pool, claims)
+    items = _items(pool, claims, now_ns)
+    unknown = (items[:, [c.ITEM_CHANNEL, c.ITEM_DESTINATION]] < 0).any(axis=1)
+    shipped = items[:, c.ITEM_KIND] == c.KIND_SHIP
+    unknown |= shipped & (items[:, c.ITEM_SERVICE] < 0)
+    collected = np.flatnonzero(~shipped & ~unknown)
+    unknown[collected] = ~_collectable(pool, items[collected])
+    missing = np.flatnonzero(lines[:, c.LINE_SKU] < 0)
+    unknown[np.searchsorted(items[:, c.ITEM_FIRST_LINE], missing, side="right") - 1] = True
+    subjects = []
+    for item in np.flatnonzero(unknown).tolist():
+        question = ask(pool, claims.claim(item, int(items[item, c.ITEM_FIRST_LINE])), now_ns)
+        items[item, c.ITEM_OUTCOME] = question.refusal
+        subjects.append((item, question.subject))
+    return (items, lines, NOBODY), tuple(subjects)
+
+
+def _lines(pool: Pool, claims: ClaimColumns) -> Integers:
+    lines = np.empty((len(claims.sku_keys), c.LINE_WIDTH), dtype=np.int64)
+    lines[:, c.LINE_SKU] = list(map(pool.names.skus.index_of.get, claims.sku_keys, repeat(-1)))
+    lines[:, c.LINE_UNITS] = claims.units
+    lines[:, c.LINE_GRAMS] = pool.network.sku_grams[lines[:, c.LINE_SKU]]
+    return lines
+
+
+def _items(pool: Pool, claims: ClaimColumns, now_ns: int) -> Integers:
+    items = np.zeros((len(claims), c.ITEM_WIDTH), dtype=np.int64)
+    channels = {key: pool.names.channels.find(key) for key in set(claims.channel_keys)}
+    places = {way: _destination(pool, *way) for way in set(zip(claims.kinds, claims.places, strict=True))}
+    services = {
+        way: _service(pool, channels[way[0]], way[1])
+        for way in set(zip(claims.channel_keys, claims.service_keys, strict=True))
+    }
+    items[:, c.ITEM_KIND] = claims.kinds
+    items[:, c.ITEM_CHANNEL] = channel = np.array([channels[key] for key in claims.channel_keys])
+    items[:, c.ITEM_DESTINATION] = [places[way] for way in zip(claims.kinds, claims.places, strict=True)]
+    items[:, c.ITEM_SERVICE] = [services[way] for way in zip(claims.channel_keys, claims.service_keys, strict=True)]
+    items[items[:, c.ITEM_KIND] != c.KIND_SHIP, c.ITEM_SERVICE] = -1
+    items[:, c.ITEM_FIRST_LINE] = list(accumulate(claims.line_counts, initial=0))[:-1]
+    items[:, c.ITEM_LINE_COUNT] = claims.line_counts
+    items[:, c.ITEM_PARTIAL] = claims.allow_partial
+    rules = np.array([*pool.network.claim_rules, (0, 0, 0)], dtype=np.int64)  # the last for an unknown channel
+    items[:, c.ITEM_THRESHOLD : c.ITEM_UNIT_SPLIT + 1] = rules[channel]
+    default_ns = pool.limits.reservation_ttl_default_ns
+    items[:, c.ITEM_EXPIRES] = [now_ns + (ttl_ns or default_ns) for ttl_ns in claims.ttl_ns]
+    items[:, c.ITEM_EXCLUDED] = 1
+    return items
+
+
+def _destination(pool: Pool, kind: int, place: str) -> int:
+    return pool.network.region_of(place) if kind == c.KIND_SHIP else pool.names.nodes.find(place)
+
+
+def _service(pool: Pool, channel_index: int, service_key: str) -> int:
+    if channel_index < 0:
+        return -1
+    return pool.names.services.find(service_key or pool.network.policy_of(channel_index).default_service_key)
+
+
+def _collectable(pool: Pool, items: Integers) -> NDArray[np.bool]:
+    """Where the node serves the channel and hands goods over."""
+    nodes = items[:, c.ITEM_DESTINATION]
+    rows = pool.network.node_rows
+    serves = rows[c.NODE_CHANNELS, nodes] >> items[:, c.ITEM_CHANNEL] & 1
+    hands_over = rows[c.NODE_FLAGS, nodes] & kernels.PICKUP_NEEDS == kernels.PICKUP_NEEDS
+    able: NDArray[np.bool] = np.logical_and(serves, hands_over)
+    return able
