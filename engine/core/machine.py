@@ -12,7 +12,7 @@ import numpy as np
 from engine.core import audit, fulfillment, network, orders, queries, reservations, returns, stock
 from engine.core.claims import Planner
 from engine.core.draft import Draft
-from engine.core.replies import Entry, RequestLog, encode_reply
+from engine.core.replies import RequestLog, encode_reply
 from engine.kernels import columns as c
 from engine.kernels.zones import Integers
 from engine.model import commands as m
@@ -190,7 +190,7 @@ class Machine:
 
     def _note(self, decision: Decision) -> None:
         if decision.request_id:
-            entry = Entry(decision.fingerprint, decision.seq, decision.kind, decision.encoded)
+            entry = (decision.fingerprint, decision.seq, decision.kind, decision.encoded)
             self.requests.put(decision.request_id, entry)
         self.seq = decision.seq
         self.now_ns = decision.now_ns

@@ -1,6 +1,6 @@
 """The log of requests: what was asked under which id, and what was answered first."""
 
-from collections import OrderedDict
+from collections import deque
 from typing import Any, NamedTuple
 
 from msgspec import msgpack
@@ -31,39 +31,47 @@ class RequestLog:
 
     def __init__(self, maximum: int) -> None:
         self._maximum = maximum
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        # Entries are plain tuples of numbers and bytes, which the garbage collector need not look at again and again.
+        self._entries: dict[str, tuple[int, int, int, bytes]] = {}
+        # The keys of the above. The first key of a dict is found only behind all that were deleted before it.
+        self._oldest_first: deque[str] = deque()
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def find(self, request_id: str) -> Entry | None:
         """What is remembered of a request."""
-        return self._entries.get(request_id)
+        found = self._entries.get(request_id)
+        return None if found is None else Entry._make(found)
 
-    def put(self, request_id: str, entry: Entry) -> None:
-        """Remember a request that was decided."""
+    def put(self, request_id: str, entry: tuple[int, int, int, bytes]) -> None:
+        """Remember a request that was decided, by the fields of its ``Entry``."""
+        if request_id not in self._entries:
+            self._oldest_first.append(request_id)
         self._entries[request_id] = entry
-        if len(self._entries) > self._maximum:
-            self._entries.popitem(last=False)
+        self._forget()
 
     def put_run(self, run: Run) -> None:
         """Remember all requests of a run; the engine's own decisions have no id."""
         seqs = range(run.first_seq, run.first_seq + len(run.kinds))
-        entries = zip(run.request_ids, map(Entry, run.fingerprints, seqs, run.kinds, run.replies), strict=True)
-        ids = set(run.request_ids)
-        ids.discard("")
-        anonymous = run.request_ids.count("")
-        if len(ids) + anonymous < len(run.request_ids) or not self._entries.keys().isdisjoint(ids):
+        rows = list(zip(run.fingerprints, seqs, run.kinds, run.replies, strict=True))
+        entries = dict(zip(run.request_ids, rows, strict=True))
+        entries.pop("", None)
+        named = len(run.request_ids) - run.request_ids.count("")
+        if len(entries) < named or not self._entries.keys().isdisjoint(entries):
             # An id that was forgotten and used anew within the run: whoever was forgotten in between decides its place.
-            for request_id, entry in entries:
+            for request_id, entry in zip(run.request_ids, rows, strict=True):
                 if request_id:
                     self.put(request_id, entry)
             return
         self._entries.update(entries)
-        self._entries.pop("", None)
-        while len(self._entries) > self._maximum:
-            self._entries.popitem(last=False)
+        self._oldest_first.extend(entries)
+        self._forget()
 
     def rows(self) -> list[tuple[str, Entry]]:
         """Everything remembered, oldest first."""
-        return list(self._entries.items())
+        return [(request_id, Entry._make(row)) for request_id, row in self._entries.items()]
+
+    def _forget(self) -> None:
+        while len(self._entries) > self._maximum:
+            del self._entries[self._oldest_first.popleft()]
