@@ -6,9 +6,11 @@ neither replies nor reads that saw a change. A failed append ends the writer; re
 
 import asyncio
 import logging
+import math
 import queue
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, NamedTuple
 
 from engine.clock import Clock
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 IDLE_S = 0.5
 """How long an idle writer waits before it looks for reservations that have expired meanwhile."""
 RETRY_AFTER_NS = 50_000_000
+NEVER = math.inf
+"""The deadline of a caller who waits for ever."""
 
 
 class Answer(NamedTuple):
@@ -45,6 +49,10 @@ class NotServing(Exception):
     """The writer is draining or has stopped."""
 
 
+class DeadlinePassed(Exception):
+    """The caller no longer waits: the request is dropped undecided."""
+
+
 class SeqNotReached(Exception):
     """A query asked for a state that is newer than the present."""
 
@@ -61,7 +69,8 @@ class JournalLost(Exception):
         self.fenced = isinstance(error, JournalFenced)
 
 
-Job = tuple[Command | Query, "asyncio.Future[Answer]"]
+Job = tuple[Command | Query, "asyncio.Future[Answer]", float]
+"""What is asked, who waits for the answer, and until when, in seconds of ``time.monotonic``."""
 Release = list[tuple["asyncio.Future[Answer]", Answer | Exception]]
 
 
@@ -115,14 +124,18 @@ class Writer:
         self._accepting = True
         self._thread.start()
 
-    def submit(self, work: Command | Query) -> "asyncio.Future[Answer]":
-        """Hand in work. Raises Overloaded or NotServing at once; cancelling the future before it is decided drops the work."""
+    def submit(self, work: Command | Query, deadline_s: float = NEVER) -> "asyncio.Future[Answer]":
+        """Hand in work. Raises Overloaded or NotServing at once.
+
+        Work whose deadline (seconds of ``time.monotonic``) passes before it is decided is dropped, and its future raises DeadlinePassed;
+        so is work whose future is cancelled before. Once decided it stays.
+        """
         if not self._accepting:
             raise NotServing
         if self._waiting >= self._inbox_max:
             raise Overloaded(RETRY_AFTER_NS)
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self._gathered.append((work, future))
+        self._gathered.append((work, future, deadline_s))
         if not self._turn_ends:
             # All that this turn of the loop submits crosses to the writer in one hand-over.
             self._turn_ends = True
@@ -210,6 +223,7 @@ class Writer:
         """Decide and apply a group, make it durable, release its answers."""
         machine = self._machine
         now_ns = max(self._clock.now_ns(), machine.now_ns)
+        instant_s = monotonic()
         decisions: list[Decision] = []
         while expiry := machine.expire(now_ns):
             machine.apply(expiry)
@@ -217,13 +231,16 @@ class Writer:
         release: Release = []
         at = 0
         while at < len(jobs):
-            answers = self._judge_reserves(jobs, at, now_ns, decisions)
+            answers = self._judge_reserves(jobs, at, now_ns, instant_s, decisions)
             if not answers:
-                work, future = jobs[at]
-                # Who has cancelled does not wait; it is only counted.
-                answers = [NotServing() if future.cancelled() else self._judge(work, now_ns, decisions)]
+                work, future, deadline_s = jobs[at]
+                # Who no longer waits is told something all the same, for it is counted.
+                if deadline_s <= instant_s or future.cancelled():
+                    answers = [DeadlinePassed()]
+                else:
+                    answers = [self._judge(work, now_ns, decisions)]
             release += [
-                (future, answer) for (_, future), answer in zip(jobs[at : at + len(answers)], answers, strict=True)
+                (future, answer) for (_, future, _), answer in zip(jobs[at : at + len(answers)], answers, strict=True)
             ]
             at += len(answers)
         if decisions:
@@ -251,13 +268,13 @@ class Writer:
         return Answer(decision.seq, decision.reply)
 
     def _judge_reserves(
-        self, jobs: list[Job], at: int, now_ns: int, decisions: list[Decision]
+        self, jobs: list[Job], at: int, now_ns: int, instant_s: float, decisions: list[Decision]
     ) -> list[Answer | Exception]:
         """Answers to the Reserves that follow each other from ``at`` on, decided together; none when there are fewer than two."""
         machine = self._machine
         commands: dict[str, Reserve] = {}
-        for work, future in jobs[at : at + machine.pool.limits.batch_items_max]:
-            if not isinstance(work, Reserve) or future.cancelled():
+        for work, future, deadline_s in jobs[at : at + machine.pool.limits.batch_items_max]:
+            if not isinstance(work, Reserve) or deadline_s <= instant_s or future.cancelled():
                 break
             if work.request_id in commands or machine.knows(work.request_id):
                 break
@@ -283,7 +300,7 @@ class Writer:
             jobs += self._inbox.get() or []
         jobs += self._gathered
         self._gathered = []
-        self._release([(future, lost) for _, future in jobs])
+        self._release([(future, lost) for _, future, _ in jobs])
 
     def _release(self, release: Release) -> None:
         """On the event loop: answer a whole group."""

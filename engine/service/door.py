@@ -1,6 +1,7 @@
 """What every call passes on its way in and out: is the server open, may the caller, is the request sound, what came of it."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,10 +15,10 @@ from engine.model.queries import Query
 from engine.pool.names import Names
 from engine.service.auth import Auth
 from engine.service.convert.entry import Entry
-from engine.service.errors import DeadlinePassed, abort
+from engine.service.errors import abort
 from engine.service.fields import Rules
 from engine.service.scope import require_subject
-from engine.writer import Answer, NotServing, Writer
+from engine.writer import NEVER, Answer, DeadlinePassed, NotServing, Writer
 
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
@@ -79,8 +80,7 @@ class Door:
             if engine is None or self.auth is not None:
                 engine = await self.enter(context, request)
             work = entry.work(request, engine.rules)
-            _require_time(context)
-            seq, reply = await engine.writer.submit(work)
+            seq, reply = await engine.writer.submit(work, deadline(context))
             return entry.answer(seq, reply, engine.names)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told by a status, and what is not foreseen is logged
             await abort(context, error)
@@ -90,13 +90,20 @@ class Door:
     ) -> tuple[Engine, Answer]:
         """The answer to a query, for calls that make their response in another way."""
         engine = await self.enter(context, request)
-        return engine, await engine.writer.submit(make(request, engine.rules))
+        return engine, await engine.writer.submit(make(request, engine.rules), deadline(context))
 
 
-def _require_time(context: Context) -> None:
-    """Drop the request of a caller who no longer waits.
+def deadline(context: Context) -> float:
+    """When the caller stops waiting, in seconds of ``time.monotonic``: the writer drops what it has not decided by then.
 
-    A deadline that passes later cancels the future that is awaited, and the writer drops what is cancelled before it is decided.
+    gRPC notices a deadline, too, and cancels the call, but only when the event loop gets to it.
+
+    Raises:
+        DeadlinePassed: the caller has stopped already.
     """
-    if context.time_remaining() == 0:
+    remaining_s: float | None = context.time_remaining()
+    if remaining_s is None:
+        return NEVER
+    if remaining_s <= 0:
         raise DeadlinePassed
+    return time.monotonic() + remaining_s

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from engine.writer import JournalLost, NotServing, Overloaded, SeqNotReached
+from engine.writer import DeadlinePassed, JournalLost, NotServing, Overloaded, SeqNotReached
 
 DOMAIN = "stockpool.v1"
 NOT_SERVING_RETRY_NS = 1_000_000_000
@@ -44,10 +44,6 @@ class InvalidRequest(Exception):
 
 class BadPageToken(Exception):
     """The page token was not made by this call."""
-
-
-class DeadlinePassed(Exception):
-    """The caller no longer waits: the request is dropped undecided."""
 
 
 class TooManyStreams(Exception):

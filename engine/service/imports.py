@@ -17,8 +17,10 @@ MESSAGES_AHEAD = 4
 class ImportStream:
     """Messages go to the writer as they come, each decided on its own in order; with ``all_or_nothing`` as one command at the end."""
 
-    def __init__(self, engine: Engine, first: pb.ImportStockRequest) -> None:
+    def __init__(self, engine: Engine, first: pb.ImportStockRequest, deadline_s: float) -> None:
+        """``deadline_s``: when the caller stops waiting, see ``Writer.submit``."""
         self._engine = engine
+        self._deadline_s = deadline_s
         self._request_id = first.request_id
         self._gathered = Gathered(engine.rules) if first.all_or_nothing else None
         self._messages = 0
@@ -80,7 +82,7 @@ class ImportStream:
         """A stream that is under way waits for room instead of failing half way."""
         while True:
             try:
-                return self._engine.writer.submit(command)
+                return self._engine.writer.submit(command, self._deadline_s)
             except Overloaded as full:
                 await asyncio.sleep(full.retry_after_ns / 1e9)
 

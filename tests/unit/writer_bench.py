@@ -15,7 +15,7 @@ from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.limits import Limits
 from engine.model.outcomes import CommandKind
-from engine.writer import Answer, Writer
+from engine.writer import NEVER, Answer, Writer
 from tests.builders import SMALL, Store, ship
 
 
@@ -60,9 +60,11 @@ class Bench:
         self.lost.append(error)
         self.told.set()
 
-    def reserve(self, request_id: str = "", units: int = 1, **fields: Any) -> asyncio.Future[Answer]:
+    def reserve(
+        self, request_id: str = "", units: int = 1, deadline_s: float = NEVER, **fields: Any
+    ) -> asyncio.Future[Answer]:
         command = self.store.make(m.Reserve, request_id, claim=ship([("A", units)], **fields))
-        return self.writer.submit(command)
+        return self.writer.submit(command, deadline_s)
 
     def status(self, min_seq: int = 0) -> asyncio.Future[Answer]:
         return self.writer.submit(q.GetStatus(min_seq))
