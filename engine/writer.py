@@ -17,7 +17,7 @@ from engine.clock import Clock
 from engine.core.machine import Machine, Repeated
 from engine.journal import Journal, JournalError, JournalFenced
 from engine.journal.codec import encode
-from engine.model.commands import Command, Reserve
+from engine.model.commands import Command, Malformed, Reserve
 from engine.model.decisions import Decision
 from engine.model.queries import Query
 
@@ -257,6 +257,8 @@ class Writer:
                     return SeqNotReached(machine.seq)
                 return Answer(machine.seq, machine.answer(work, now_ns))
             decision = machine.decide(work, now_ns)
+        except Malformed as error:
+            return error
         except Exception as error:
             # A defect in deciding. It has changed nothing, so the others of the group go on.
             log.exception("a decision failed: %s", type(work).__name__)

@@ -98,7 +98,11 @@ class Machine:
         return self.requests.find(request_id) is not None
 
     def decide(self, command: m.Command, now_ns: int) -> Decision | Repeated:
-        """Judge one command at an instant not before the last decision. Changes nothing."""
+        """Judge one command at an instant not before the last decision. Changes nothing.
+
+        Raises:
+            Malformed: the command was well-formed in an earlier state only.
+        """
         case = self._cases[type(command)]
         known = self.requests.find(command.request_id)
         if known is not None:

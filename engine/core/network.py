@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from engine.core.draft import Draft
-from engine.model.commands import PutChannels, PutNodes, PutRateCard, PutRoutingPolicy, PutSkus, PutZoneChart
+from engine.model.commands import Malformed, PutChannels, PutNodes, PutRateCard, PutRoutingPolicy, PutSkus, PutZoneChart
 from engine.model.decisions import ChannelPut, NodePut, PolicyPut, RateCardPut, SkuPut, ZoneChartPut
+from engine.model.network import other_currency
 from engine.model.outcomes import Outcome
 from engine.model.replies import Plain
 from engine.pool.names import Registry
@@ -63,7 +64,14 @@ def decide_put_channels(pool: Pool, command: PutChannels) -> Draft:
 
 
 def decide_put_rate_card(pool: Pool, command: PutRateCard) -> Draft:
-    """Replace a service's prices."""
+    """Replace a service's prices. The first card gives the store its currency.
+
+    Raises:
+        Malformed: the card has another one. The border saw none yet when both were under way.
+    """
+    wrong = other_currency(command.rate_card.currency_code, pool.names.currency_code)
+    if wrong:
+        raise Malformed("rate_card.currency_code", wrong)
     indexes = _indexes(pool.names.services, (command.rate_card.service_key,), pool.limits.services_max)
     if indexes is None:
         return _full("services_max")

@@ -26,6 +26,19 @@ class Command:
     fingerprint: int
 
 
+class Malformed(Exception):
+    """Raised by deciding: the border took the command for well-formed, but what it was held against has changed meanwhile.
+
+    Nothing is decided, hence nothing sticks to the request id: the answer is the one that the border gives from now on. ``field`` is a
+    path in the command, and in the request.
+    """
+
+    def __init__(self, field: str, description: str) -> None:
+        super().__init__(f"{field}: {description}")
+        self.field = field
+        self.description = description
+
+
 @dataclass(frozen=True, slots=True)
 class PutNodes(Command):
     nodes: tuple[Node, ...]

@@ -49,6 +49,11 @@ class Channel(NamedTuple):
     policy_key: str = DEFAULT_POLICY
 
 
+def other_currency(code: str, kept: str) -> str:
+    """What is wrong with an amount or a rate card in ``code``, where the store has ``kept``; empty when nothing is."""
+    return "" if kept in ("", code) else f"is {code}; this store keeps all amounts in {kept}"
+
+
 class RateCard(NamedTuple):
     """Price of a package of one carrier service: ``price_micros[zone - 1][step]``, −1 where it is not offered."""
 

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from engine.model.commands import Malformed
 from engine.writer import DeadlinePassed, JournalLost, NotServing, Overloaded, SeqNotReached
 
 DOMAIN = "stockpool.v1"
@@ -68,6 +69,8 @@ def status_of(error: BaseException) -> status_pb2.Status:
     match error:
         case InvalidRequest():
             return _invalid(error.problems)
+        case Malformed():
+            return _invalid([Problem(error.field, error.description)])
         case Overloaded():
             message = "The server has more work waiting than it takes; repeat with the same request id."
             return _status(code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED", message, retry_ns=error.retry_after_ns)

@@ -16,6 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from engine.model.limits import SECOND_NS, Limits
+from engine.model.network import other_currency
 from engine.model.outcomes import CommandKind
 from engine.service.errors import InvalidRequest, Problem
 from stockpool.v1.types_pb2 import Money
@@ -263,8 +264,8 @@ class Check:
         """The currency of the store; any, as long as it has none."""
         if not _CURRENCY.fullmatch(code):
             self.wrong(path, f"must be three capital letters, as in ISO 4217, got {shown(code)}")
-        elif self._names.currency_code not in ("", code):
-            self.wrong(path, f"is {code}; this store keeps all amounts in {self._names.currency_code}")
+        elif wrong := other_currency(code, self._names.currency_code):
+            self.wrong(path, wrong)
         return code
 
     def ttl_ns(self, path: str, ttl: Duration) -> int:

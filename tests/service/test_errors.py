@@ -28,7 +28,7 @@ from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
 from stockpool.v1.errors_pb2 import ErrorReason
 from stockpool.v1.reservations_pb2_grpc import ReservationServiceStub
-from tests.service.world import LIMITS, Outcome, World, open_world, reserve, until
+from tests.service.world import LIMITS, Outcome, World, open_world, rate_card, reserve, until
 
 REACHED_ELSEWHERE = {"INVALID_FIELD", "LIMIT_EXCEEDED", "UNAUTHENTICATED", "PERMISSION_DENIED"}
 """In test_bad_input and test_auth."""
@@ -140,6 +140,33 @@ async def test_fenced() -> None:
             followed = await new.client.reserve(reserve(("sku-1", 1), request_id="lost"))
             assert followed.result.outcome == Outcome.OK
             assert await new.available("sku-1") == 6
+
+
+async def test_two_first_rate_cards_of_different_currencies(gate: Gate) -> None:
+    """Both pass the check, as the store has no currency yet; the later one is told what the check will say from then on."""
+    async with open_world(journal=gate, filled=False) as world:
+        gate.open.clear()
+        put = world.client.put_rate_card
+        blocked = asyncio.ensure_future(
+            world.client.put_skus(network.PutSkusRequest(skus=[network.Sku(sku_key="a", weight_grams=1)]))
+        )
+        await until(gate.entered.is_set)
+        cards = [rate_card("ground", 5, "EUR"), rate_card("air", 5, "USD"), rate_card("boat", 5, "EUR")]
+        calls = []
+        for at, card in enumerate(cards):
+            calls.append(asyncio.ensure_future(put(network.PutRateCardRequest(rate_card=card))))
+            await until(lambda: world.writer.inbox_count == 2 + at)  # noqa: B023 - awaited in this turn of the loop
+        gate.open.set()
+        assert (await blocked).result.outcome == Outcome.OK
+        assert [(await calls[at]).result.outcome for at in (0, 2)] == [Outcome.OK] * 2
+        in_flight = await failing(calls[1], grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+        later = await failing(
+            put(network.PutRateCardRequest(rate_card=cards[1])), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"
+        )
+        assert in_flight.fields == later.fields
+        assert [one.field for one in later.fields] == ["rate_card.currency_code"]
+        kept = (await world.client.list_rate_cards(network.ListRateCardsRequest())).rate_cards
+        assert [(card.service_key, card.currency_code) for card in kept] == [("ground", "EUR"), ("boat", "EUR")]
 
 
 async def test_seq_not_reached(world: World) -> None:

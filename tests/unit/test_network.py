@@ -159,6 +159,19 @@ def test_a_smaller_rate_card_leaves_nothing_of_the_larger(store: Store) -> None:
     assert store.reserve(ship([("A", 1)], to="90001")).outcome == Outcome.INSUFFICIENT_STOCK, "zone 2 is gone"
 
 
+@pytest.mark.parametrize("service_key", ["ground", "air"])
+def test_the_first_rate_card_gives_the_store_its_currency(service_key: str) -> None:
+    store = Store(network=False)
+    assert store.tell(m.PutRateCard, rate_card=GROUND).outcome == Outcome.OK
+    before, seq = store.machine.digest(), store.machine.seq
+    other = GROUND._replace(service_key=service_key, currency_code="EUR")
+    with pytest.raises(m.Malformed, match="is EUR; this store keeps all amounts in USD") as caught:
+        store.tell(m.PutRateCard, "other", rate_card=other)
+    assert caught.value.field == "rate_card.currency_code"
+    assert (store.machine.digest(), store.machine.seq) == (before, seq)
+    assert store.tell(m.PutRateCard, "other", rate_card=other._replace(currency_code="USD")).outcome == Outcome.OK
+
+
 # The zone chart
 
 

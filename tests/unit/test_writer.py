@@ -19,7 +19,7 @@ from engine.model.limits import SECOND_NS
 from engine.model.outcomes import CommandKind, Outcome
 from engine.recovery import recover
 from engine.writer import Answer, DeadlinePassed, JournalLost, NotServing, Overloaded, SeqNotReached
-from tests.builders import limits, ship
+from tests.builders import GROUND, limits, ship
 from tests.unit.writer_bench import Bench, GatedJournal, turns
 
 
@@ -269,6 +269,18 @@ async def test_a_defect_in_deciding_hurts_its_own_caller_alone(bench: Bench, mon
     assert [each.reply.outcome for at, each in enumerate(told) if at != 1] == [Outcome.OK] * 3
     assert bench.records() == [[CommandKind.RESERVE] * 2]
     assert not bench.lost
+
+
+async def test_what_is_no_longer_well_formed_is_told_and_not_logged(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    card = bench.store.make(m.PutRateCard, rate_card=GROUND._replace(currency_code="EUR"))
+    futures = [bench.reserve(), bench.writer.submit(card), bench.reserve()]
+    told: list[Any] = await asyncio.gather(*futures, return_exceptions=True)
+    assert isinstance(told[1], m.Malformed)
+    assert [told[0].reply.outcome, told[2].reply.outcome] == [Outcome.OK] * 2
+    assert bench.records() == [[CommandKind.RESERVE] * 2]
+    assert not caplog.records
 
 
 async def test_a_defect_in_answering_hurts_its_own_caller_alone(bench: Bench) -> None:
