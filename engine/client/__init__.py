@@ -10,6 +10,7 @@ method takes the request of the contract (``stockpool.v1``) and returns its resp
 * give each call a deadline (``timeout_s``), which covers all its attempts;
 * repeat what failed as UNAVAILABLE or RESOURCE_EXHAUSTED, after the delay that the server asks for or a growing random one, always
   with the same request id, so that nothing happens twice;
+* take several targets ("one:50051,two:50051") where another server may take over: what is unavailable at one is asked at the next;
 * raise ``StockpoolError`` for every error that remains. A refusal is not an error: look at ``response.result.outcome``.
 """
 

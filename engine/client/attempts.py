@@ -1,4 +1,4 @@
-"""How often, how long and under which id a call is tried."""
+"""How often, how long, where and under which id a call is tried."""
 
 from __future__ import annotations
 
@@ -26,14 +26,43 @@ _RETRIED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 MessageT = TypeVar("MessageT", bound=Message)
 
 
-class Attempts:
-    """The attempts of one call: what is left of its deadline, and whether and when to try again."""
+class Targets:
+    """Where the server may be, and where it answered last. All calls of a client share this: what one finds out, the others use."""
 
-    def __init__(self, call: str, timeout_s: float | None, retries: int) -> None:
+    def __init__(self, target: str | Sequence[str]) -> None:
+        """``target``: one "host:port", several in one text with commas between them, or a sequence.
+
+        Raises:
+            ValueError: there is none.
+        """
+        listed = target.split(",") if isinstance(target, str) else target
+        self.names = tuple(name.strip() for name in listed if name.strip())
+        if not self.names:
+            raise ValueError('target must be "host:port", or several of them')
+        self.at = 0
+
+    def leave(self, at: int) -> None:
+        """Go on at the next one, unless another call has left this one already."""
+        if self.at == at:
+            self.at = (at + 1) % len(self.names)
+
+
+class Attempts:
+    """The attempts of one call: what is left of its deadline, and whether, when and where to try again."""
+
+    def __init__(self, call: str, timeout_s: float | None, retries: int, targets: Targets) -> None:
         self._call = call
         self._ends = None if timeout_s is None else time.monotonic() + timeout_s
         self._retries = retries
+        self._targets = targets
+        self._at = targets.at
         self._made = 0
+        self._unavailable: set[int] = set()
+
+    def at(self) -> int:
+        """Number of the target to call now."""
+        self._at = self._targets.at
+        return self._at
 
     @property
     def remaining_s(self) -> float | None:
@@ -43,9 +72,10 @@ class Attempts:
     def begin_again(self) -> None:
         """Forget the failures so far: the call made progress."""
         self._made = 0
+        self._unavailable.clear()
 
     def pause_s(self, error: grpc.RpcError) -> float:
-        """Seconds to wait before the next attempt.
+        """Seconds to wait before the next attempt. Other targets are asked at once; a pause comes when all are unavailable.
 
         Raises:
             StockpoolError: there is none: the error will not go away by itself, or retries or time are used up.
@@ -53,6 +83,12 @@ class Attempts:
         failure = StockpoolError(self._call, error)
         if failure.code not in _RETRIED or self._made >= self._retries:
             raise failure from error
+        if failure.code is grpc.StatusCode.UNAVAILABLE:
+            self._targets.leave(self._at)
+            self._unavailable.add(self._at)
+            if self._targets.at not in self._unavailable:
+                return 0.0
+        self._unavailable.clear()
         longest = min(PAUSE_MAX_S, PAUSE_FIRST_S * float(2**self._made))
         self._made += 1
         pause = longest * random.uniform(0.5, 1.0) + (failure.retry_after_s or 0.0)  # noqa: S311 - spreads callers, no secret

@@ -21,12 +21,25 @@ class AsyncClient(AwaitedCalls):
     """Asynchronous client for one event loop. Use it with ``async with``, or await ``close``."""
 
     @cached_property
+    def _channels(self) -> dict[int, grpc.aio.Channel]:
+        return {}
+
+    @property
     def channel(self) -> grpc.aio.Channel:
-        """The connection, opened when it is first used, in the running event loop."""
-        credentials = self.credentials()
-        if credentials is None:
-            return grpc.aio.insecure_channel(self.target, options=self._options)
-        return grpc.aio.secure_channel(self.target, credentials, options=self._options)
+        """The connection to ``target``."""
+        return self.channel_at(self.targets.at)
+
+    def channel_at(self, at: int) -> grpc.aio.Channel:
+        """The connection to a target by its number, opened when it is first used, in the running event loop."""
+        channel = self._channels.get(at)
+        if channel is None:
+            target, credentials = self.targets.names[at], self.credentials()
+            if credentials is None:
+                channel = grpc.aio.insecure_channel(target, options=self._options)
+            else:
+                channel = grpc.aio.secure_channel(target, credentials, options=self._options)
+            self._channels[at] = channel
+        return channel
 
     async def import_stock(
         self,
@@ -35,14 +48,14 @@ class AsyncClient(AwaitedCalls):
         timeout_s: float = IMPORT_TIMEOUT_S,
     ) -> inventory.ImportStockResponse:
         """ImportStock. A list is sent again when the connection fails; an iterator cannot be."""
-        invoke: Any = self.channel.stream_unary(
-            IMPORT_PATH,
-            request_serializer=inventory.ImportStockRequest.SerializeToString,
-            response_deserializer=inventory.ImportStockResponse.FromString,
-        )
-        attempts = Attempts("ImportStock", timeout_s, repeatable(requests, self.retries))
+        attempts = Attempts("ImportStock", timeout_s, repeatable(requests, self.retries), self.targets)
         fresh_id = str(uuid.uuid4())
         while True:
+            invoke: Any = self.channel_at(attempts.at()).stream_unary(
+                IMPORT_PATH,
+                request_serializer=inventory.ImportStockRequest.SerializeToString,
+                response_deserializer=inventory.ImportStockResponse.FromString,
+            )
             try:
                 response: inventory.ImportStockResponse = await invoke(
                     _import_messages(requests, fresh_id), timeout=attempts.remaining_s, metadata=self.metadata
@@ -59,13 +72,13 @@ class AsyncClient(AwaitedCalls):
 
         Close the generator when you stop before its end: that frees the stream.
         """
-        invoke: Any = self.channel.unary_stream(
-            EVENTS_PATH,
-            request_serializer=admin.StreamEventsRequest.SerializeToString,
-            response_deserializer=admin.StreamEventsResponse.FromString,
-        )
-        attempts, events = Attempts("StreamEvents", timeout_s, self.retries), Events(request)
+        attempts, events = Attempts("StreamEvents", timeout_s, self.retries, self.targets), Events(request)
         while True:
+            invoke: Any = self.channel_at(attempts.at()).unary_stream(
+                EVENTS_PATH,
+                request_serializer=admin.StreamEventsRequest.SerializeToString,
+                response_deserializer=admin.StreamEventsResponse.FromString,
+            )
             call = invoke(events.request, timeout=attempts.remaining_s, metadata=self.metadata)
             try:
                 async for response in call:
@@ -80,9 +93,9 @@ class AsyncClient(AwaitedCalls):
                 call.cancel()  # frees the stream when the reader stops early; nothing to do when it has ended
 
     async def close(self) -> None:
-        """Close the connection; calls under way are cancelled."""
-        if "channel" in self.__dict__:
-            await self.channel.close()
+        """Close the connections; calls under way are cancelled."""
+        while self._channels:
+            await self._channels.popitem()[1].close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Generator, Iterable
 from functools import cached_property
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -21,25 +22,43 @@ class Client(BlockingCalls):
     """Blocking client; may be shared by threads. Use it with ``with``, or call ``close``."""
 
     @cached_property
+    def _channels(self) -> dict[int, grpc.Channel]:
+        return {}
+
+    @cached_property
+    def _opening(self) -> Lock:
+        return Lock()
+
+    @property
     def channel(self) -> grpc.Channel:
-        """The connection, opened when it is first used."""
-        credentials = self.credentials()
-        if credentials is None:
-            return grpc.insecure_channel(self.target, options=self._options)
-        return grpc.secure_channel(self.target, credentials, options=self._options)
+        """The connection to ``target``."""
+        return self.channel_at(self.targets.at)
+
+    def channel_at(self, at: int) -> grpc.Channel:
+        """The connection to a target by its number, opened when it is first used."""
+        with self._opening:
+            channel = self._channels.get(at)
+            if channel is None:
+                target, credentials = self.targets.names[at], self.credentials()
+                if credentials is None:
+                    channel = grpc.insecure_channel(target, options=self._options)
+                else:
+                    channel = grpc.secure_channel(target, credentials, options=self._options)
+                self._channels[at] = channel
+            return channel
 
     def import_stock(
         self, requests: Iterable[inventory.ImportStockRequest], *, timeout_s: float = IMPORT_TIMEOUT_S
     ) -> inventory.ImportStockResponse:
         """ImportStock. A list is sent again when the connection fails; an iterator cannot be."""
-        invoke = self.channel.stream_unary(
-            IMPORT_PATH,
-            request_serializer=inventory.ImportStockRequest.SerializeToString,
-            response_deserializer=inventory.ImportStockResponse.FromString,
-        )
-        attempts = Attempts("ImportStock", timeout_s, repeatable(requests, self.retries))
+        attempts = Attempts("ImportStock", timeout_s, repeatable(requests, self.retries), self.targets)
         fresh_id = str(uuid.uuid4())
         while True:
+            invoke = self.channel_at(attempts.at()).stream_unary(
+                IMPORT_PATH,
+                request_serializer=inventory.ImportStockRequest.SerializeToString,
+                response_deserializer=inventory.ImportStockResponse.FromString,
+            )
             try:
                 return invoke(
                     (import_message(request, fresh_id) for request in requests),
@@ -56,13 +75,13 @@ class Client(BlockingCalls):
 
         Close the generator when you stop before its end: that frees the stream.
         """
-        invoke = self.channel.unary_stream(
-            EVENTS_PATH,
-            request_serializer=admin.StreamEventsRequest.SerializeToString,
-            response_deserializer=admin.StreamEventsResponse.FromString,
-        )
-        attempts, events = Attempts("StreamEvents", timeout_s, self.retries), Events(request)
+        attempts, events = Attempts("StreamEvents", timeout_s, self.retries, self.targets), Events(request)
         while True:
+            invoke = self.channel_at(attempts.at()).unary_stream(
+                EVENTS_PATH,
+                request_serializer=admin.StreamEventsRequest.SerializeToString,
+                response_deserializer=admin.StreamEventsResponse.FromString,
+            )
             call = invoke(events.request, timeout=attempts.remaining_s, metadata=self.metadata)
             try:
                 for response in call:
@@ -77,9 +96,9 @@ class Client(BlockingCalls):
                 call.cancel()  # frees the stream when the reader stops early; nothing to do when it has ended
 
     def close(self) -> None:
-        """Close the connection; calls under way are cancelled."""
-        if "channel" in self.__dict__:
-            self.channel.close()
+        """Close the connections; calls under way are cancelled."""
+        while self._channels:
+            self._channels.popitem()[1].close()
 
     def __enter__(self) -> Self:
         return self

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
 import grpc
 from google.protobuf.message import Message
 
-from engine.client.attempts import TIMEOUT_S, Attempts, with_request_id
+from engine.client.attempts import PAUSE_MAX_S, TIMEOUT_S, Attempts, Targets, with_request_id
 from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import fulfillment_pb2 as fulfillment
 from stockpool.v1 import inventory_pb2 as inventory
@@ -20,6 +22,10 @@ from stockpool.v1 import returns_pb2 as returns
 
 MESSAGE_BYTES_MAX = 32 << 20
 """Longest message sent or taken; the server states its own in GetLimits."""
+
+_SILENCE_MS = 3_000
+"""A server that says nothing for so long is asked for a sign of life, and has as long to give it: then it is unavailable, though its
+machine holds the connection (it hangs, is paused, or was cut off)."""
 
 IMPORT_PATH = "/stockpool.v1.InventoryService/ImportStock"
 EVENTS_PATH = "/stockpool.v1.AdminService/StreamEvents"
@@ -72,20 +78,27 @@ class Unary(Generic[RequestT, ResponseT]):
         client.__dict__[self._name] = method  # found before this descriptor from now on
         return method
 
-    def _multicallable(self, client: Any) -> Any:
-        return client.channel.unary_unary(
-            f"/stockpool.v1.{self._service}/{self._call}",
-            request_serializer=self._request.SerializeToString,
-            response_deserializer=self._response.FromString,
-        )
+    def _invokers(self, client: Any) -> Callable[[int], Any]:
+        """The call at each target, by its number; made when it is first needed."""
+
+        @cache
+        def invoker(at: int) -> Any:
+            return client.channel_at(at).unary_unary(
+                f"/stockpool.v1.{self._service}/{self._call}",
+                request_serializer=self._request.SerializeToString,
+                response_deserializer=self._response.FromString,
+            )
+
+        return invoker
 
     def _blocking(self, client: BlockingCalls) -> SyncCall[RequestT, ResponseT]:
-        invoke, name = self._multicallable(client), self._call
+        invoker, name = self._invokers(client), self._call
 
         def call(request: RequestT, *, timeout_s: float | None = None) -> ResponseT:
             message = with_request_id(request)
-            attempts = Attempts(name, client.timeout_s if timeout_s is None else timeout_s, client.retries)
+            attempts = client.attempts(name, timeout_s)
             while True:
+                invoke = invoker(attempts.at())
                 try:
                     response: ResponseT = invoke(message, timeout=attempts.remaining_s, metadata=client.metadata)
                 except grpc.RpcError as error:
@@ -96,12 +109,13 @@ class Unary(Generic[RequestT, ResponseT]):
         return call
 
     def _awaited(self, client: AwaitedCalls) -> AsyncCall[RequestT, ResponseT]:
-        invoke, name = self._multicallable(client), self._call
+        invoker, name = self._invokers(client), self._call
 
         async def call(request: RequestT, *, timeout_s: float | None = None) -> ResponseT:
             message = with_request_id(request)
-            attempts = Attempts(name, client.timeout_s if timeout_s is None else timeout_s, client.retries)
+            attempts = client.attempts(name, timeout_s)
             while True:
+                invoke = invoker(attempts.at())
                 try:
                     response: ResponseT = await invoke(message, timeout=attempts.remaining_s, metadata=client.metadata)
                 except grpc.RpcError as error:
@@ -117,7 +131,7 @@ class Calls:
 
     def __init__(
         self,
-        target: str,
+        target: str | Sequence[str],
         *,
         token: str | None = None,
         timeout_s: float = TIMEOUT_S,
@@ -126,10 +140,15 @@ class Calls:
     ) -> None:
         """Connects to ``target`` ("host:port") when it is first used.
 
-        ``token`` goes with every call as bearer token. ``retries`` are the attempts after the first. ``root_certificates`` (PEM) turn
-        on TLS.
+        Several targets ("one:50051,two:50051", or a sequence) are the places where the one writer may be: what is unavailable at one
+        is asked at the next, with the same request id, and the client stays where it was answered. ``token`` goes with every call as
+        bearer token. ``retries`` are the attempts after the first, at all targets together each. ``root_certificates`` (PEM) turn on
+        TLS.
+
+        Raises:
+            ValueError: there is no target.
         """
-        self.target = target
+        self.targets = Targets(target)
         self.timeout_s = timeout_s
         self.retries = retries
         self.metadata: tuple[tuple[str, str], ...] = () if token is None else (("authorization", f"Bearer {token}"),)
@@ -137,7 +156,21 @@ class Calls:
         self._options = [
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", int(PAUSE_MAX_S * 1_000)),
+            ("grpc.min_reconnect_backoff_ms", _SILENCE_MS),  # which is how long a connection may take
+            ("grpc.keepalive_time_ms", _SILENCE_MS),
+            ("grpc.keepalive_timeout_ms", _SILENCE_MS),
         ]
+
+    @property
+    def target(self) -> str:
+        """Where the server was last answering, or the first place to ask."""
+        return self.targets.names[self.targets.at]
+
+    def attempts(self, call: str, timeout_s: float | None) -> Attempts:
+        """The attempts of a call, within ``timeout_s`` or the client's own."""
+        return Attempts(call, self.timeout_s if timeout_s is None else timeout_s, self.retries, self.targets)
 
     def credentials(self) -> grpc.ChannelCredentials | None:
         """What TLS needs; None without it."""

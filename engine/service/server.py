@@ -17,6 +17,7 @@ from engine.service.inventory import Inventory
 from engine.service.limits import MESSAGE_BYTES_MAX
 from engine.service.network import Network
 from engine.service.orders import Orders
+from engine.service.reading import Calls
 from engine.service.reservations import Reservations
 from engine.service.returns import Returns
 from engine.settings import Settings
@@ -64,6 +65,9 @@ class Server:
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
             ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, not a helper
+            ("grpc.http2.min_ping_interval_without_data_ms", 1_000),  # callers who wait may ask for a sign of life
+            # Whatever is compressed is unpacked before its length is looked at: a megabyte may become a gigabyte.
+            ("grpc.compression_enabled_algorithms_bitset", 1 << grpc.Compression.NoCompression),
         ]
         server = grpc.aio.server(options=options)
         self._add_services(server)
@@ -101,14 +105,16 @@ class Server:
 
     def _add_services(self, server: Any) -> None:
         door = self._door
-        network_pb2_grpc.add_NetworkServiceServicer_to_server(Network(door), server)
-        inventory_pb2_grpc.add_InventoryServiceServicer_to_server(Inventory(door), server)
-        reservations_pb2_grpc.add_ReservationServiceServicer_to_server(Reservations(door), server)
-        orders_pb2_grpc.add_OrderServiceServicer_to_server(Orders(door), server)
-        fulfillment_pb2_grpc.add_FulfillmentServiceServicer_to_server(Fulfillment(door), server)
-        returns_pb2_grpc.add_ReturnServiceServicer_to_server(Returns(door), server)
+        calls: Any = Calls()
+        network_pb2_grpc.add_NetworkServiceServicer_to_server(Network(door), calls)
+        inventory_pb2_grpc.add_InventoryServiceServicer_to_server(Inventory(door), calls)
+        reservations_pb2_grpc.add_ReservationServiceServicer_to_server(Reservations(door), calls)
+        orders_pb2_grpc.add_OrderServiceServicer_to_server(Orders(door), calls)
+        fulfillment_pb2_grpc.add_FulfillmentServiceServicer_to_server(Fulfillment(door), calls)
+        returns_pb2_grpc.add_ReturnServiceServicer_to_server(Returns(door), calls)
         admin = Admin(door, self._settings.journal_kind, self._start_ns)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, calls)
+        server.add_generic_rpc_handlers((calls,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
 
