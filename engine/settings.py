@@ -1,8 +1,12 @@
 """One frozen tree of settings, read once: from keywords, then from the environment (``STOCKPOOL_PORT``, ``STOCKPOOL_LIMITS__NODES_MAX``),
-then from the defaults here.
+then from the defaults here. A variable with our prefix that nothing reads is refused: who misspells one wants to know.
 """
 
+import os
+import re
+from collections.abc import Mapping
 from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +17,12 @@ from engine.model.limits import Limits
 
 PREFIX = "STOCKPOOL_"
 NESTED = "__"
+OTHER_VARIABLES = tuple(PREFIX + name for name in ("CACHE_DIR", "DATA", "SERVER", "TLS_AUTHORITY", "TOKEN"))
+"""Read elsewhere: where compiled kernels are kept, what the tests play, and which server the command line calls in which way."""
+_SERVICE_LINK = re.compile(
+    rf"{PREFIX}(\w+_)?(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT=\w+://|PORT_\d+_[A-Z]+(_(PROTO|PORT|ADDR))?=)"
+)
+"""What Kubernetes gives every container for each service whose name begins with "stockpool"."""
 JOURNAL_SCHEMES = ("sqlite", "postgresql", "memory")
 LINES_PER_ORDER_CEILING = 10
 """The router works on the subsets of an order's lines."""
@@ -75,10 +85,16 @@ class Settings(BaseSettings):
             SettingsError: something makes no sense.
         """
         given = {name: value for name, value in overrides.items() if value is not None}
+        unread = _unread(os.environ)
+        problems = list(unread.values())
         try:
-            return cls(**given)
+            settings = cls(**given)
         except ValidationError as error:
-            raise SettingsError("\n".join(_explain(problem) for problem in error.errors())) from None
+            problems += [_explain(problem) for problem in error.errors() if _variable(problem) not in unread]
+        else:
+            if not problems:
+                return settings
+        raise SettingsError("\n".join(problems))
 
     @property
     def journal_kind(self) -> str:
@@ -101,13 +117,39 @@ def _check_limits(limits: Limits) -> None:
         raise ValueError("limits.reservation_ttl_max_ns must not be above limits.reservation_hold_max_ns")
 
 
+def variables() -> list[str]:
+    """The environment variable of every setting."""
+    limits = [f"limits{NESTED}{field.name}" for field in fields(Limits)]
+    return [PREFIX + name.upper() for name in (*Settings.model_fields, *limits)]
+
+
+def _unread(environment: Mapping[str, str]) -> dict[str, str]:
+    """A sentence for each variable with our prefix that nothing reads. Never its value: that may be a secret."""
+    known = [name.removeprefix(PREFIX) for name in (*variables(), *OTHER_VARIABLES)]
+    unread: dict[str, str] = {}
+    for name, value in environment.items():
+        variable = name.upper()  # case does not matter to those that are read
+        word = variable.removeprefix(PREFIX)
+        if word in (variable, *known) or _SERVICE_LINK.match(f"{name}={value}"):
+            continue
+        nearest = get_close_matches(word, known, 1)
+        meant = f"did you mean {PREFIX}{nearest[0]}? All" if nearest else "all"
+        unread[variable] = f"{name}: there is no such setting; {meant} are listed by: stockpool serve --help"
+    return unread
+
+
+def _variable(problem: Any) -> str:
+    """The variable that a problem is about; empty when it is about several."""
+    place = [str(part) for part in problem["loc"] if part not in ("function-after", "constrained-str")]
+    return PREFIX + NESTED.join(place).upper() if place else ""
+
+
 def _explain(problem: Any) -> str:
     """One problem as a sentence that names the variable."""
-    place = [str(part) for part in problem["loc"] if part not in ("function-after", "constrained-str")]
     text = problem["msg"].removeprefix("Value error, ")
-    if not place:
+    variable = _variable(problem)
+    if not variable:
         return f"settings: {text}"
-    variable = PREFIX + NESTED.join(place).upper()
     if problem["type"] == "extra_forbidden":
         return f"{variable}: there is no such setting; the settings are {', '.join(sorted(Settings.model_fields))}"
     return f"{variable} = {problem['input']!r}: {text[0].lower()}{text[1:]}"

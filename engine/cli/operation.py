@@ -7,6 +7,7 @@ import typer
 from engine.cli.connection import SERVER, Authority, Json, Server, Token, connected
 from engine.cli.messages import as_data, show
 from engine.cli.output import FAILED, CommandFailed, console, print_json, reported
+from engine.cli.serve import load_settings
 
 if TYPE_CHECKING:
     from engine.model.queries import AuditReport
@@ -92,8 +93,8 @@ def _replayed_audit(url: str) -> "tuple[int, AuditReport]":
     from engine.journal import JournalError, open_journal
     from engine.model.queries import Audit
     from engine.recovery import recover
-    from engine.settings import Settings
 
+    limits = load_settings().limits
     try:
         journal = open_journal(url)
     except (JournalError, ValueError) as error:
@@ -103,9 +104,7 @@ def _replayed_audit(url: str) -> "tuple[int, AuditReport]":
     try:
         with Progress(console=console(stderr=True), transient=True) as progress:
             task = progress.add_task("replaying", total=journal.last_seq())
-            machine = recover(
-                journal, Settings.load().limits, progress=lambda seq: progress.update(task, completed=seq)
-            )
+            machine = recover(journal, limits, progress=lambda seq: progress.update(task, completed=seq))
         report: AuditReport = machine.answer(Audit(0), machine.now_ns).report  # type: ignore[attr-defined]
     except JournalError as error:
         raise CommandFailed("the journal cannot be replayed", str(error)) from None

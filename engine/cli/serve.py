@@ -33,18 +33,22 @@ def serve(
 ) -> None:
     """Serve one stock pool over gRPC, until SIGTERM or Ctrl-C.
 
-    The journal is made when there is none; else it is replayed and the server goes on where it ended. Every setting can also be given as
-    an environment variable (STOCKPOOL_JOURNAL, STOCKPOOL_PORT, STOCKPOOL_LOG_LEVEL, STOCKPOOL_LIMITS__CELLS_MAX).
+    The journal is made when there is none; else it is replayed and the server goes on where it ended.
+
+    Every setting can also be given as an environment variable: STOCKPOOL_JOURNAL, STOCKPOOL_HOST, STOCKPOOL_PORT, STOCKPOOL_AUTH_FILE,
+    STOCKPOOL_TLS_CERTIFICATE, STOCKPOOL_TLS_KEY, STOCKPOOL_LINGER_US_MAX, STOCKPOOL_LOG_LEVEL (debug, info, warning, error), and for each
+    limit of engine/model/limits.py its name: STOCKPOOL_LIMITS__CELLS_MAX. A variable STOCKPOOL_… that is none of these is refused.
     """
     with reported(as_json=as_json):
-        settings = _load(
+        settings = load_settings(
             journal=journal, host=host, port=port, auth_file=auth_file, tls_certificate=tls_certificate, tls_key=tls_key
         )
         _begin_log(settings)
         _serve(settings, as_json=as_json, stop_on_eof=stop_on_eof)
 
 
-def _load(**given: Any) -> "Settings":
+def load_settings(**given: Any) -> "Settings":
+    """The settings, of which some may be given. What makes no sense ends the command."""
     from engine.settings import Settings, SettingsError
 
     try:

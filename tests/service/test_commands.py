@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from engine.cli.main import app
+from engine.settings import variables
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -249,6 +250,18 @@ def test_settings_that_make_no_sense_exit_with_2() -> None:
     result = CliRunner().invoke(app, ["serve", "--journal", "file.db"])
     assert result.exit_code == 2
     assert "STOCKPOOL_JOURNAL" in result.stderr
+
+
+@pytest.mark.parametrize("command", [["serve"], ["audit", "--journal", "memory://"]])
+def test_a_misspelt_variable_ends_the_command(command: list[str]) -> None:
+    result = CliRunner(env={"STOCKPOOL_LIMIT__CELLS_MAX": "5"}).invoke(app, command)
+    assert result.exit_code == 2
+    assert "did you mean STOCKPOOL_LIMITS__CELLS_MAX?" in result.stderr
+
+
+def test_the_help_lists_every_setting() -> None:
+    text = CliRunner().invoke(app, ["serve", "--help"]).stdout
+    assert not [name for name in variables() if "__" not in name and name not in text and name != "STOCKPOOL_LIMITS"]
 
 
 def test_warm_says_where_the_cache_is() -> None:

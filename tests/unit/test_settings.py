@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from engine import settings
 from engine.model.limits import Limits
-from engine.settings import Settings, SettingsError
+from engine.settings import OTHER_VARIABLES, Settings, SettingsError, variables
 
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith("STOCKPOOL_"):
+        if name.upper().startswith("STOCKPOOL_"):
             monkeypatch.delenv(name)
 
 
 def test_defaults() -> None:
-    settings = Settings.load()
-    assert (settings.journal, settings.host, settings.port) == ("sqlite:///stockpool.db", "localhost", 50051)
-    assert settings.limits == Limits()
-    assert settings.auth_file is None
+    loaded = Settings.load()
+    assert (loaded.journal, loaded.host, loaded.port) == ("sqlite:///stockpool.db", "localhost", 50051)
+    assert loaded.limits == Limits()
+    assert loaded.auth_file is None
 
 
 def test_environment_and_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOCKPOOL_PORT", "6000")
     monkeypatch.setenv("STOCKPOOL_JOURNAL", "memory://")
     monkeypatch.setenv("STOCKPOOL_LIMITS__NODES_MAX", "64")
-    settings = Settings.load(port=7000, host=None)
-    assert (settings.port, settings.journal, settings.host) == (7000, "memory://", "localhost")
-    assert (settings.limits.nodes_max, settings.limits.skus_max) == (64, Limits().skus_max)
+    loaded = Settings.load(port=7000, host=None)
+    assert (loaded.port, loaded.journal, loaded.host) == (7000, "memory://", "localhost")
+    assert (loaded.limits.nodes_max, loaded.limits.skus_max) == (64, Limits().skus_max)
 
 
 def test_frozen() -> None:
@@ -65,7 +67,6 @@ def test_journal_kind(journal: str, kind: str) -> None:
         ("STOCKPOOL_LIMITS__NODES_MAX", "0", "limits.nodes_max must be at least 1, got 0"),
         ("STOCKPOOL_LIMITS__CHANNELS_MAX", "63", "limits.channels_max must be at most 62, got 63"),
         ("STOCKPOOL_LIMITS__LINES_PER_ORDER_MAX", "11", "limits.lines_per_order_max must be at most 10, got 11"),
-        ("STOCKPOOL_LIMITS__KNOTEN_MAX", "5", "STOCKPOOL_LIMITS__KNOTEN_MAX"),
         ("STOCKPOOL_LIMITS__RESERVATION_TTL_MAX_NS", "5", "reservation_ttl_default_ns must not be above"),
     ],
 )
@@ -74,6 +75,56 @@ def test_nonsense(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, co
     with pytest.raises(SettingsError) as caught:
         Settings.load()
     assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "advice"),
+    [
+        ("STOCKPOOL_PROT", "did you mean STOCKPOOL_PORT? All are listed by: stockpool serve --help"),
+        ("stockpool_prot", "did you mean STOCKPOOL_PORT?"),
+        ("STOCKPOOL_LIMITS_NODES_MAX", "did you mean STOCKPOOL_LIMITS__NODES_MAX?"),
+        ("STOCKPOOL_LIMITS__NODE_MAX", "did you mean STOCKPOOL_LIMITS__NODES_MAX?"),
+        ("STOCKPOOL_PORT__X", "did you mean STOCKPOOL_PORT?"),
+        ("STOCKPOOL_CACHEDIR", "did you mean STOCKPOOL_CACHE_DIR?"),
+        ("STOCKPOOL_XYZZY", "there is no such setting; all are listed by: stockpool serve --help"),
+    ],
+)
+def test_a_variable_that_nothing_reads(monkeypatch: pytest.MonkeyPatch, variable: str, advice: str) -> None:
+    monkeypatch.setenv(variable, "secret")
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert str(caught.value).startswith(f"{variable}: there is no such setting; ")
+    assert advice in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_variables_that_are_read_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in OTHER_VARIABLES:
+        monkeypatch.setenv(variable, "x")
+    assert Settings.load() == Settings()
+
+
+def test_what_kubernetes_says_of_its_services_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for service in ("STOCKPOOL", "STOCKPOOL_DB"):
+        monkeypatch.setenv(f"{service}_SERVICE_HOST", "10.0.0.1")
+        monkeypatch.setenv(f"{service}_SERVICE_PORT", "50051")
+        monkeypatch.setenv(f"{service}_SERVICE_PORT_GRPC", "50051")
+        for part in ("", "_PROTO", "_PORT", "_ADDR"):
+            monkeypatch.setenv(f"{service}_PORT_50051_TCP{part}", "tcp://10.0.0.1:50051")
+    monkeypatch.setenv("STOCKPOOL_DB_PORT", "tcp://10.0.0.1:50051")
+    assert Settings.load() == Settings()
+
+
+def test_every_variable_that_the_engine_reads_is_known() -> None:
+    known = (*variables(), *OTHER_VARIABLES)
+    named = {
+        name
+        for path in Path(settings.__file__).parent.rglob("*.py")
+        for name in re.findall(r"\bSTOCKPOOL_[A-Z_]*[A-Z]\b", path.read_text(encoding="utf-8"))
+    }
+    assert "STOCKPOOL_CACHE_DIR" in named
+    assert not [name for name in named if not any(one.startswith(name) for one in known)]
 
 
 def test_unknown_setting() -> None:
