@@ -13,8 +13,8 @@ from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.orders import ReceivedItem
 from engine.model.outcomes import Outcome, RejectReason, ReservationState
+from engine.proof.oracle.claims import Refused, ask, candidates, on_offer
 from tests.builders import PICKUP, SHIP, limits, pickup, priced, ship
-from tests.oracle.claims import Refused, ask, candidates, on_offer
 from tests.property import asked
 from tests.property.busy import Busy
 from tests.property.twins import Twins

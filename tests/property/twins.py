@@ -20,9 +20,9 @@ from engine.model.limits import Limits
 from engine.model.orders import FulfillmentLine, FulfillmentOrder, ReturnLine
 from engine.model.outcomes import FulfillmentState, Outcome, ReservationState
 from engine.model.replies import Leg, ReservationAnswer
+from engine.proof.oracle import Choice, Oracle
 from engine.recovery import recover
 from tests.builders import NETWORK, PICKUP, SHIP, Store
-from tests.oracle import Choice, Oracle
 
 ROUTED = (m.Reserve, m.BatchReserve, m.PlaceOrder, m.IngestOrder, m.Reject)
 

@@ -17,9 +17,9 @@ from engine.model.outcomes import (
     StockReason,
 )
 from engine.model.replies import Cost, OrderReply
-from tests.oracle.claims import Box, Question, Refused, ask, boxes_by_node, decide, pairs_of
-from tests.oracle.reservations import CLOSED, close, find
-from tests.oracle.state import Choice, HeldLeg, Hold, State
+from engine.proof.oracle.claims import Box, Question, Refused, ask, boxes_by_node, decide, pairs_of
+from engine.proof.oracle.reservations import CLOSED, close, find
+from engine.proof.oracle.state import Choice, HeldLeg, Hold, State
 
 SHIP = FulfillmentKind.SHIP
 Asked = list[tuple[str, int, int]]

@@ -4,7 +4,7 @@ It judges every command on its own and says in full what must be answered. One t
 a line that no node can serve whole. That choice is a heuristic; the oracle checks that it is allowed and adopts it.
 """
 
-from tests.oracle.state import Choice, State
-from tests.oracle.store import Oracle
+from engine.proof.oracle.state import Choice, State
+from engine.proof.oracle.store import Oracle
 
 __all__ = ["Choice", "Oracle", "State"]

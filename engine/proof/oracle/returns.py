@@ -6,8 +6,8 @@ from engine.model import commands as m
 from engine.model.orders import Return, ReturnLine
 from engine.model.outcomes import Disposition, Outcome, Quantity, ReturnState, StockReason
 from engine.model.replies import ReturnReply
-from tests.oracle.claims import node_refusal
-from tests.oracle.state import Pair, State
+from engine.proof.oracle.claims import node_refusal
+from engine.proof.oracle.state import Pair, State
 
 KEPT = (Disposition.RESTOCK, Disposition.REFURBISH, Disposition.QUARANTINE)
 Goods = list[tuple[int, str, int]]

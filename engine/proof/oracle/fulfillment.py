@@ -8,9 +8,9 @@ from engine.model import commands as m
 from engine.model.orders import FulfillmentOrder, Order
 from engine.model.outcomes import FulfillmentKind, FulfillmentState, Outcome, Quantity, RejectReason, StockReason
 from engine.model.replies import FulfillmentReply, Shortage
-from tests.oracle.claims import Grant, Question, decide
-from tests.oracle.orders import allocate, keep, make_work, pair_of, work_of
-from tests.oracle.state import Choice, State
+from engine.proof.oracle.claims import Grant, Question, decide
+from engine.proof.oracle.orders import allocate, keep, make_work, pair_of, work_of
+from engine.proof.oracle.state import Choice, State
 
 EXCLUDED_MAX = 16
 STEPS: dict[FulfillmentKind, dict[str, tuple[str, ...]]] = {

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from engine.model.commands import Claim
 from engine.model.outcomes import FulfillmentKind, Outcome
 from engine.model.replies import Cost, Leg, Shortage
-from tests.oracle.state import Choice, HeldLeg, Pair, State
+from engine.proof.oracle.state import Choice, HeldLeg, Pair, State
 
 SHIP, PICKUP = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
 

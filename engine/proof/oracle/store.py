@@ -10,10 +10,10 @@ from engine.model import queries as q
 from engine.model.limits import Limits
 from engine.model.outcomes import FulfillmentKind, Outcome, Quantity, ReservationState
 from engine.model.replies import REPLY_OF, BatchReserveReply, SkuAvailability
-from tests.oracle import fulfillment, orders, reservations, returns, stock
-from tests.oracle.claims import node_refusal, on_offer
-from tests.oracle.reservations import BatchRow
-from tests.oracle.state import Choice, State
+from engine.proof.oracle import fulfillment, orders, reservations, returns, stock
+from engine.proof.oracle.claims import node_refusal, on_offer
+from engine.proof.oracle.reservations import BatchRow
+from engine.proof.oracle.state import Choice, State
 
 REPLIES = {kind.name.replace("_", "").lower(): reply for kind, reply in REPLY_OF.items()}
 

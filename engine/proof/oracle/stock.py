@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.model import commands as m
 from engine.model.outcomes import Outcome, Quantity, StockReason
 from engine.model.replies import ImportReply, Plain, RowRefusal, SaleReply, StockReply
-from tests.oracle.state import Pair, State
+from engine.proof.oracle.state import Pair, State
 
 OK = Outcome.OK
 

@@ -8,8 +8,8 @@ from copy import deepcopy
 from engine.model import commands as m
 from engine.model.outcomes import Outcome, Quantity, ReservationState, StockReason
 from engine.model.replies import ExtendReply, Plain, ReserveReply
-from tests.oracle.claims import Grant, Question, Refused, ask, decide
-from tests.oracle.state import Choice, Hold, State
+from engine.proof.oracle.claims import Grant, Question, Refused, ask, decide
+from engine.proof.oracle.state import Choice, Hold, State
 
 BatchRow = tuple[int, int, int, int, int]
 """Outcome, reservation id, end, first short line (−1: none), units there were for it."""
