@@ -14,17 +14,22 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock, except that it never goes backwards.
 
-    When the machine's clock is set back, this one stands still until it is overtaken: a hold may then last longer by that much, but no
-    decision is dated before one that it depends on. ``not_before_ns`` carries that promise over a restart: pass the time of the last
-    decision of the journal.
+    When the machine's clock is set back, this one goes on from where it was, a tenth slower than time passes, until the other has caught
+    up: no decision is dated before one that it depends on, and a hold lasts at most a ninth longer than promised, however far the clock
+    was set. ``not_before_ns`` carries that over a restart: pass the time of the last decision of the journal. A clock that jumps ahead
+    is believed: every hold that ends before its new time ends at once.
     """
 
     def __init__(self, not_before_ns: int = 0) -> None:
         self._last_ns = not_before_ns
+        self._passed_ns = time.monotonic_ns()
 
     def now_ns(self) -> int:
-        """The present, or the last answer when the machine's clock is behind it."""
-        self._last_ns = max(self._last_ns, time.time_ns())
+        """The present, or a little after the last answer when the machine's clock is behind it."""
+        passed_ns = time.monotonic_ns()
+        slowly_ns = self._last_ns + (passed_ns - self._passed_ns) * 9 // 10
+        self._last_ns = max(slowly_ns, time.time_ns())
+        self._passed_ns = passed_ns
         return self._last_ns
 
 
