@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 0.5
 """How long an idle writer waits before it looks for reservations that have expired meanwhile."""
+CHECK_S = 1.0
+"""A writer that has appended nothing for so long asks the journal whether another one took over. Without that, a server that was
+paused or cut off, and whose callers went on elsewhere, would answer reads from an old state for ever."""
 RETRY_AFTER_NS = 50_000_000
 NEVER = math.inf
 """The deadline of a caller who waits for ever."""
@@ -103,6 +106,7 @@ class Writer:
         self._watchers: list[asyncio.Future[None]] = []
         self._accepting = False
         self._durable_seq = machine.seq
+        self._check_at = 0.0
         self._company = 1  # how many came together lately
         self._turn_ends = False
         self._linger: asyncio.TimerHandle | None = None
@@ -246,8 +250,18 @@ class Writer:
         if decisions:
             self._journal.append(encode(decisions), expected_seq=decisions[0].seq - 1)
             self._durable_seq = decisions[-1].seq
+            self._check_at = monotonic() + CHECK_S
+        elif monotonic() >= self._check_at:
+            self._require_end()
         if release or decisions:
             self._loop.call_soon_threadsafe(self._release, release)
+
+    def _require_end(self) -> None:
+        """Raise JournalFenced when the journal does not end where this writer ended it; the reads of the group are not released."""
+        end_seq = self._journal.last_seq()
+        if end_seq != self._durable_seq:
+            raise JournalFenced(self._durable_seq, end_seq)
+        self._check_at = monotonic() + CHECK_S
 
     def _judge(self, work: Command | Query, now_ns: int, decisions: list[Decision]) -> Answer | Exception:
         machine = self._machine
