@@ -17,6 +17,7 @@ from engine.service.auth import Auth
 from engine.service.convert.entry import Entry
 from engine.service.errors import abort
 from engine.service.fields import Rules
+from engine.service.reading import Unreadable
 from engine.service.scope import require_subject
 from engine.writer import NEVER, Answer, DeadlinePassed, NotServing, Writer
 
@@ -57,18 +58,21 @@ class Door:
             self._engine.closing.set()
         self._engine = None
 
-    async def enter(self, context: Context, request: Message) -> Engine:
+    async def enter(self, context: Context, request: Message | Unreadable) -> Engine:
         """The engine, for a caller who may make this request.
 
         Raises:
             NotServing: the server is starting or draining.
             Unauthenticated, PermissionDenied: the caller may not.
+            InvalidRequest: what was sent is no such request.
         """
         engine = self._engine
         if engine is None:
             raise NotServing
-        if self.auth is not None:
-            credential = self.auth.credential(context.invocation_metadata())
+        credential = None if self.auth is None else self.auth.credential(context.invocation_metadata())
+        if isinstance(request, Unreadable):
+            request.refuse()
+        if credential is not None:
             credential.require(request)
             await require_subject(credential, request, engine.writer, engine.names)
         return engine
@@ -77,7 +81,7 @@ class Door:
         """One call from request to response."""
         try:
             engine = self._engine
-            if engine is None or self.auth is not None:
+            if engine is None or self.auth is not None or isinstance(request, Unreadable):
                 engine = await self.enter(context, request)
             work = entry.work(request, engine.rules)
             seq, reply = await engine.writer.submit(work, deadline(context))

@@ -353,10 +353,24 @@ async def test_a_key_may_have_any_printable_text(world: World) -> None:
     assert (await world.client.get_sku(network.GetSkuRequest(sku_key=key))).sku.sku_key == key
 
 
-async def test_not_a_message_at_all(world: World) -> None:
-    """Bytes that are no protobuf fail in gRPC itself, and the server goes on."""
-    call: Any = world.client.channel.unary_unary("/stockpool.v1.ReservationService/Reserve")
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call(b"\xff\xff\xff")
-    assert caught.value.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNKNOWN)
-    assert await world.available("sku-1") == 0
+@pytest.mark.parametrize("content", [b"\xff\xff\xff", b"\x0a\x02\xff\xfe", b"\x0a\x05r", b"\x0b" * 200])
+async def test_not_a_message_at_all(world: World, content: bytes) -> None:
+    """Garbage, text that is not UTF-8, a message cut off, and one nested too deeply: told like any other mistake."""
+    async with grpc.aio.insecure_channel(world.target) as channel:
+        reserve: Any = channel.unary_unary("/stockpool.v1.ReservationService/Reserve")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await reserve(content)
+    error = StockpoolError("Reserve", caught.value)
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert [problem.field for problem in error.fields] == ["request"]
+    assert "is no stockpool.v1.ReserveRequest" in str(error)
+
+
+async def test_compressed_messages_are_not_unpacked(world: World) -> None:
+    """A compressed megabyte may be a gigabyte, and gRPC unpacks before it looks at the length."""
+    async with grpc.aio.insecure_channel(world.target) as channel:
+        status: Any = channel.unary_unary("/stockpool.v1.AdminService/GetStatus")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await status(b"\x00" * 10_000, compression=grpc.Compression.Gzip)
+        assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+        assert await status(b"")
