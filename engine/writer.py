@@ -6,38 +6,28 @@ neither replies nor reads that saw a change. A failed append ends the writer; re
 
 import asyncio
 import logging
-import math
 import queue
 import threading
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, NamedTuple
 
+from engine import group
 from engine.clock import Clock
-from engine.core.machine import Machine, Repeated
+from engine.core.machine import Machine
+from engine.group import NEVER, Answer, DeadlinePassed, GroupCommit, SeqNotReached
 from engine.journal import Journal, JournalError, JournalFenced
-from engine.journal.codec import encode
-from engine.model.commands import Command, Malformed, Reserve
-from engine.model.decisions import Decision
+from engine.model.commands import Command
 from engine.model.queries import Query
+
+__all__ = [
+    "NEVER", "Answer", "DeadlinePassed", "JournalLost", "NotServing", "Overloaded", "SeqNotReached", "Writer",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
 IDLE_S = 0.5
 """How long an idle writer waits before it looks for reservations that have expired meanwhile."""
-CHECK_S = 1.0
-"""A writer that has appended nothing for so long asks the journal whether another one took over. Without that, a server that was
-paused or cut off, and whose callers went on elsewhere, would answer reads from an old state for ever."""
 RETRY_AFTER_NS = 50_000_000
-NEVER = math.inf
-"""The deadline of a caller who waits for ever."""
-
-
-class Answer(NamedTuple):
-    """A reply and its sequence: of the decision (the first one for a repeated request), or the last one a query saw."""
-
-    seq: int
-    reply: Any
 
 
 class Overloaded(Exception):
@@ -52,18 +42,6 @@ class NotServing(Exception):
     """The writer is draining or has stopped."""
 
 
-class DeadlinePassed(Exception):
-    """The caller no longer waits: the request is dropped undecided."""
-
-
-class SeqNotReached(Exception):
-    """A query asked for a state that is newer than the present."""
-
-    def __init__(self, last_seq: int) -> None:
-        super().__init__(f"the last decision is {last_seq}")
-        self.last_seq = last_seq
-
-
 class JournalLost(Exception):
     """The journal could not be written: whether the request was kept is unknown. ``fenced``: another writer took over."""
 
@@ -72,9 +50,8 @@ class JournalLost(Exception):
         self.fenced = isinstance(error, JournalFenced)
 
 
-Job = tuple[Command | Query, "asyncio.Future[Answer]", float]
-"""What is asked, who waits for the answer, and until when, in seconds of ``time.monotonic``."""
-Release = list[tuple["asyncio.Future[Answer]", Answer | Exception]]
+Job = group.Job["asyncio.Future[Answer]"]
+Release = group.Release["asyncio.Future[Answer]"]
 
 
 class Writer:
@@ -92,8 +69,7 @@ class Writer:
         """``linger_ns``: the most that a group waits for company; a lone caller never waits. ``on_lost`` is called, on the
         writer's thread, when the journal cannot be written: the process must end then.
         """
-        self._machine = machine
-        self._journal = journal
+        self._groups = GroupCommit(machine, journal)
         self._clock = clock
         self._linger_s = linger_ns / 1e9
         self._on_lost = on_lost
@@ -105,8 +81,6 @@ class Writer:
         self._group: list[Job] = []  # taken out of the inbox and not yet answered
         self._watchers: list[asyncio.Future[None]] = []
         self._accepting = False
-        self._durable_seq = machine.seq
-        self._check_at = 0.0
         self._company = 1  # how many came together lately
         self._turn_ends = False
         self._linger: asyncio.TimerHandle | None = None
@@ -115,7 +89,7 @@ class Writer:
     @property
     def last_seq(self) -> int:
         """Sequence of the last durable decision."""
-        return self._durable_seq
+        return self._groups.durable_seq
 
     @property
     def inbox_count(self) -> int:
@@ -168,7 +142,7 @@ class Writer:
 
     async def wait_beyond(self, seq: int) -> None:
         """Return once a decision after ``seq`` is durable."""
-        while self._durable_seq <= seq:
+        while self._groups.durable_seq <= seq:
             watcher: asyncio.Future[None] = self._loop.create_future()
             self._watchers.append(watcher)
             await watcher
@@ -225,89 +199,11 @@ class Writer:
 
     def _process(self, jobs: list[Job]) -> None:
         """Decide and apply a group, make it durable, release its answers."""
-        machine = self._machine
-        now_ns = max(self._clock.now_ns(), machine.now_ns)
-        instant_s = monotonic()
-        decisions: list[Decision] = []
-        while expiry := machine.expire(now_ns):
-            machine.apply(expiry)
-            decisions.append(expiry)
-        release: Release = []
-        at = 0
-        while at < len(jobs):
-            answers = self._judge_reserves(jobs, at, now_ns, instant_s, decisions)
-            if not answers:
-                work, future, deadline_s = jobs[at]
-                # Who no longer waits is told something all the same, for it is counted.
-                if deadline_s <= instant_s or future.cancelled():
-                    answers = [DeadlinePassed()]
-                else:
-                    answers = [self._judge(work, now_ns, decisions)]
-            release += [
-                (future, answer) for (_, future, _), answer in zip(jobs[at : at + len(answers)], answers, strict=True)
-            ]
-            at += len(answers)
-        if decisions:
-            self._journal.append(encode(decisions), expected_seq=decisions[0].seq - 1)
-            self._durable_seq = decisions[-1].seq
-            self._check_at = monotonic() + CHECK_S
-        elif monotonic() >= self._check_at:
-            self._require_end()
-        if release or decisions:
+        groups = self._groups
+        before = groups.durable_seq
+        release = groups.commit(jobs, self._clock.now_ns(), monotonic())
+        if release or groups.durable_seq != before:
             self._loop.call_soon_threadsafe(self._release, release)
-
-    def _require_end(self) -> None:
-        """Raise JournalFenced when the journal does not end where this writer ended it; the reads of the group are not released."""
-        end_seq = self._journal.last_seq()
-        if end_seq != self._durable_seq:
-            raise JournalFenced(self._durable_seq, end_seq)
-        self._check_at = monotonic() + CHECK_S
-
-    def _judge(self, work: Command | Query, now_ns: int, decisions: list[Decision]) -> Answer | Exception:
-        machine = self._machine
-        try:
-            if isinstance(work, Query):
-                if work.min_journal_seq > machine.seq:
-                    return SeqNotReached(machine.seq)
-                return Answer(machine.seq, machine.answer(work, now_ns))
-            decision = machine.decide(work, now_ns)
-        except Malformed as error:
-            return error
-        except Exception as error:
-            # A defect in deciding. It has changed nothing, so the others of the group go on.
-            log.exception("a decision failed: %s", type(work).__name__)
-            return error
-        if isinstance(decision, Repeated):
-            return Answer(decision.seq, decision.reply)
-        machine.apply(decision)
-        decisions.append(decision)
-        return Answer(decision.seq, decision.reply)
-
-    def _judge_reserves(
-        self, jobs: list[Job], at: int, now_ns: int, instant_s: float, decisions: list[Decision]
-    ) -> list[Answer | Exception]:
-        """Answers to the Reserves that follow each other from ``at`` on, decided together; none when there are fewer than two."""
-        machine = self._machine
-        commands: dict[str, Reserve] = {}
-        for work, future, deadline_s in jobs[at : at + machine.pool.limits.batch_items_max]:
-            if not isinstance(work, Reserve) or deadline_s <= instant_s or future.cancelled():
-                break
-            if work.request_id in commands or machine.knows(work.request_id):
-                break
-            commands[work.request_id] = work
-        if len(commands) < 2:
-            return []
-        try:
-            judged = machine.decide_reserves(list(commands.values()), now_ns)
-        except Exception:
-            # A defect in deciding; one by one it hits its own caller alone.
-            log.exception("a run of Reserves failed together")
-            return []
-        if judged is None:
-            return []
-        machine.apply_reserves(*judged)
-        decisions += judged[0]
-        return [Answer(decision.seq, decision.reply) for decision in judged[0]]
 
     def _abandon(self, lost: JournalLost) -> None:
         """On the event loop, once the writer's thread has stopped: tell everybody who waits, wherever their work got to."""

@@ -111,7 +111,7 @@ async def test_audit_in_the_middle_of_a_group(world: World) -> None:
 async def test_audit_finds_a_state_that_is_not_the_journals(world: World) -> None:
     """Someone changed memory behind the engine's back."""
     await world.stock("sku-1", "east", 5)
-    world.writer._machine.pool.state[0][0, 0] += 1
+    world.writer._groups.machine.pool.state[0][0, 0] += 1
     report = await world.client.audit_invariants(admin.AuditInvariantsRequest(replay=True))
     assert not report.ok
     assert "replay equals the live state" in {finding.invariant for finding in report.findings}

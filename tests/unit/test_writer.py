@@ -185,7 +185,7 @@ async def test_a_fenced_writer_says_so(bench: Bench) -> None:
 async def test_another_writer_on_the_same_journal_fences_this_one(bench: Bench) -> None:
     other = Bench()
     other.journal = GatedJournal(bench.journal._tape)
-    other.writer._journal = other.journal
+    other.writer._groups.journal = other.journal
     other.writer.start()
     assert (await bench.reserve()).reply.outcome == Outcome.OK
     with pytest.raises(JournalLost) as caught:

@@ -25,7 +25,7 @@ def beside(bench: Bench) -> Bench:
     """A second writer on the same journal, in the same state; not started."""
     other = Bench()
     other.journal = GatedJournal(bench.journal._tape)
-    other.writer._journal = other.journal
+    other.writer._groups.journal = other.journal
     return other
 
 
