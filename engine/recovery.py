@@ -2,16 +2,14 @@
 
 from collections.abc import Callable
 
-import numpy as np
-
 from engine.core.machine import Machine
-from engine.journal import Journal, JournalDamaged, JournalError
+from engine.journal import Journal, JournalDamaged, JournalError, Record
 from engine.journal.codec import decode, decode_run
-from engine.model.decisions import Decision, Run
+from engine.model.decisions import Decision
 from engine.model.limits import Limits
 
-EFFECTS_PER_CALL = 1 << 15
-"""Effect rows gathered before they are folded: small records are joined, so that a kernel call is not paid for each."""
+BYTES_PER_RUN = 1 << 18
+"""Bytes of records gathered before they are folded: what is paid for each run is then next to nothing."""
 
 
 class LimitsTooLow(JournalError):
@@ -34,9 +32,9 @@ def recover(
     LimitsTooLow when a limit was lowered below what the journal needs.
     """
     machine = Machine(limits)
-    waiting: list[Run] = []
+    waiting: list[Record] = []
     tail: list[Decision] = []
-    rows = 0
+    size = 0
     following = 1
     for record in journal.read():
         if record.first_seq != following:
@@ -46,12 +44,11 @@ def recover(
             tail = [decision for decision in decode(record) if decision.seq <= to_seq]
             break
         following = record.last_seq + 1
-        run = decode_run(record)
-        waiting.append(run)
-        rows += len(run.kinds) + (0 if run.effects is None else len(run.effects))
-        if rows >= EFFECTS_PER_CALL:
+        waiting.append(record)
+        size += len(record.body)
+        if size >= BYTES_PER_RUN:
             _fold(machine, waiting)
-            waiting, rows = [], 0
+            waiting, size = [], 0
             if progress:
                 progress(machine.seq)
     if waiting:
@@ -63,27 +60,12 @@ def recover(
     return machine
 
 
-def _fold(machine: Machine, runs: list[Run]) -> None:
-    joined = _joined(runs)
+def _fold(machine: Machine, records: list[Record]) -> None:
+    run = decode_run(records)
     try:
-        machine.apply_run(joined)
+        machine.apply_run(run)
     except (ValueError, IndexError) as error:
-        raise LimitsTooLow(joined.first_seq + len(joined.kinds) - 1, str(error)) from error
-
-
-def _joined(runs: list[Run]) -> Run:
-    """Consecutive runs as one."""
-    effects = [run.effects for run in runs if run.effects is not None]
-    return Run(
-        runs[0].first_seq,
-        runs[-1].now_ns,
-        [kind for run in runs for kind in run.kinds],
-        [request_id for run in runs for request_id in run.request_ids],
-        [fingerprint for run in runs for fingerprint in run.fingerprints],
-        [reply for run in runs for reply in run.replies],
-        tuple(document for run in runs for document in run.documents),
-        np.concatenate(effects) if effects else None,
-    )
+        raise LimitsTooLow(records[-1].last_seq, str(error)) from error
 
 
 def replayed_digest(journal: Journal, limits: Limits, to_seq: int) -> str:

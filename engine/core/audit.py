@@ -109,7 +109,8 @@ def digest(pool: Pool, requests: RequestLog) -> str:
     for records in (
         network.nodes, network.skus, network.channels, network.rate_cards, network.zone_chart, network.policies,
         names.regions.keys, names.services.keys, names.sources.keys,
-        orders.orders, orders.fulfillment_orders, orders.returns, following, requests.rows(),
+        orders.orders.encodable(), orders.fulfillment_orders.encodable(), orders.returns.encodable(), following,
+        requests.rows(),
     ):  # fmt: skip
         result.update(msgpack.encode(records))
     return result.hexdigest()

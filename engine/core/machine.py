@@ -201,7 +201,7 @@ class Machine:
 
     def apply_run(self, run: Run) -> None:
         """Fold consecutive decisions into the state: the same as ``apply`` on each, in one kernel call."""
-        self.pool.apply(run.effects, run.documents)
+        self.pool.apply_run(run)
         self.requests.put_run(run)
         self.seq = run.first_seq + len(run.kinds) - 1
         self.now_ns = run.now_ns

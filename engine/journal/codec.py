@@ -6,7 +6,8 @@ unsigned differences of 0, 1, 2, 4 or 8 bytes (``kernels.packing``). ``VERSION``
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from itertools import chain
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 from engine.journal.journal import JournalDamaged, JournalVersion, Record
 from engine.kernels import packing
 from engine.model import decisions as d
-from engine.model.decisions import Decision, Run
+from engine.model.decisions import Decision, Document, Run, Stored
 from engine.model.orders import FulfillmentOrder, Order, Return
 from engine.model.outcomes import CommandKind
 from engine.model.replies import REPLY_OF
+
+T = TypeVar("T")
 
 VERSION: Final = 1
 WIDTH: Final = 6
@@ -32,12 +35,19 @@ _DOCUMENT_TYPES: Final[tuple[type[Any], ...]] = (
 )  # fmt: skip
 """The position is the code in the journal: append only."""
 _DOCUMENT_CODE = {document: code for code, document in enumerate(_DOCUMENT_TYPES)}
+_LIVES = (Order, FulfillmentOrder, Return)
+"""They come again and again, each time with what they tell of in another state: replay looks into the last alone."""
+_LIFE_CODES = tuple(_DOCUMENT_CODE[document] for document in _LIVES)
 _DOCUMENT_DECODERS = [msgpack.Decoder(document) for document in _DOCUMENT_TYPES]
 _REPLY_DECODERS = {kind: msgpack.Decoder(reply) for kind, reply in REPLY_OF.items()}
 
 
+StoredRow = tuple[int, int, int, int, bytes]
+"""(decision, type code, id, state, record) of a document; id and state are 0 but for ``_LIVES``."""
+
+
 class Body(msgspec.Struct, array_like=True):
-    """What a record holds. The columns have an entry a decision; ``documents``: (decision, type code, record)."""
+    """What a record holds. The columns have an entry a decision, ``documents`` one a document."""
 
     version: int
     now_ns: list[int]
@@ -46,7 +56,7 @@ class Body(msgspec.Struct, array_like=True):
     fingerprints: list[int]
     references: dict[int, str]
     replies: list[bytes]
-    documents: list[tuple[int, int, msgspec.Raw]]
+    documents: list[StoredRow]
     effect_counts: list[int]
     operations: bytes
     """The operation of each effect row, one byte each; empty when ``rows`` has them raw."""
@@ -64,8 +74,7 @@ _decoder = msgpack.Decoder(Body)
 
 def encode(decisions: Sequence[Decision]) -> Record:
     """One record of consecutive decisions."""
-    matrices = [decision.effects for decision in decisions if decision.effects is not None]
-    operations, heads, packed, rows = _pack(np.concatenate(matrices) if matrices else None)
+    operations, heads, packed, rows = _pack([each.effects for each in decisions if each.effects is not None])
     body = Body(
         VERSION,
         [decision.now_ns for decision in decisions],
@@ -75,7 +84,9 @@ def encode(decisions: Sequence[Decision]) -> Record:
         {at: decision.reference for at, decision in enumerate(decisions) if decision.reference},
         [decision.encoded for decision in decisions],
         [
-            (at, _DOCUMENT_CODE[type(document)], msgspec.Raw(_encoder.encode(document)))
+            (at, _DOCUMENT_CODE[type(document)], document[0], document.state, _encoder.encode(document))
+            if isinstance(document, _LIVES)
+            else (at, _DOCUMENT_CODE[type(document)], 0, 0, _encoder.encode(document))
             for at, decision in enumerate(decisions)
             for document in decision.documents
         ],
@@ -88,9 +99,10 @@ def encode(decisions: Sequence[Decision]) -> Record:
     return Record(decisions[0].seq, len(decisions), _encoder.encode(body))
 
 
-def _pack(effects: NDArray[np.int64] | None) -> tuple[bytes, list[int], bytes, bytes]:
-    if effects is None:
+def _pack(matrices: list[NDArray[np.int64]]) -> tuple[bytes, list[int], bytes, bytes]:
+    if not matrices:
         return b"", [], b"", b""
+    effects = np.concatenate(matrices) if len(matrices) > 1 else matrices[0]
     if len(effects) < PACK_FROM_ROWS:
         return b"", [], b"", effects.astype("<i8", copy=False).tobytes()
     operations = np.empty(len(effects), dtype=np.uint8)
@@ -100,17 +112,25 @@ def _pack(effects: NDArray[np.int64] | None) -> tuple[bytes, list[int], bytes, b
     return operations.tobytes(), heads[:head_count].tolist(), packed[:size].tobytes(), b""
 
 
-def _unpack(body: Body, seq: int) -> NDArray[np.int64] | None:
-    if body.rows:
-        return np.frombuffer(body.rows, dtype="<i8").reshape(-1, WIDTH).astype(np.int64)
-    if not body.operations:
+def _unpack(records: Sequence[Record], bodies: Sequence[Body]) -> NDArray[np.int64] | None:
+    """The effects of consecutive records as one matrix."""
+    parts: list[Any] = [
+        body.rows or _unpacked(body, record.first_seq)
+        for record, body in zip(records, bodies, strict=True)
+        if body.rows or body.operations
+    ]
+    if not parts:
         return None
+    return np.frombuffer(bytearray().join(parts), dtype="<i8").reshape(-1, WIDTH).astype(np.int64, copy=False)
+
+
+def _unpacked(body: Body, seq: int) -> NDArray[np.int64]:
     operations = np.frombuffer(body.operations, dtype=np.uint8)
     effects = np.empty((len(operations), WIDTH), dtype=np.int64)
     heads = np.array(body.heads, dtype=np.int64)
     if not packing.unpack(operations, heads, np.frombuffer(body.packed, dtype=np.uint8), effects):
         raise JournalDamaged(seq, "the effects of the record do not fit together")
-    return effects
+    return effects.astype("<i8", copy=False)
 
 
 def _body(record: Record) -> Body:
@@ -125,20 +145,42 @@ def _body(record: Record) -> Body:
     return body
 
 
-def decode_run(record: Record) -> Run:
-    """A record as columns, for replay."""
-    body = _body(record)
-    documents = tuple(_DOCUMENT_DECODERS[code].decode(raw) for _, code, raw in body.documents)
+def decode_run(records: Sequence[Record]) -> Run:
+    """Consecutive records as one run, for replay: nothing is made for a decision, and of documents little is read."""
+    bodies = [_body(record) for record in records]
+    documents, orders, work, returns = _documents(bodies)
     return Run(
-        record.first_seq,
-        body.now_ns[-1],
-        body.kinds,
-        body.request_ids,
-        body.fingerprints,
-        body.replies,
+        records[0].first_seq,
+        bodies[-1].now_ns[-1],
+        _column([body.kinds for body in bodies]),
+        _column([body.request_ids for body in bodies]),
+        _column([body.fingerprints for body in bodies]),
+        _column([body.replies for body in bodies]),
         documents,
-        _unpack(body, record.first_seq),
+        orders,
+        work,
+        returns,
+        _unpack(records, bodies),
     )
+
+
+def _column(parts: list[list[T]]) -> list[T]:
+    return list(chain.from_iterable(parts))
+
+
+def _documents(bodies: list[Body]) -> tuple[tuple[Document, ...], Stored, Stored, Stored]:
+    """Documents about the network, orders, fulfillment orders, returns."""
+    rows = _column([body.documents for body in bodies])
+    documents = tuple(_DOCUMENT_DECODERS[row[1]].decode(row[4]) for row in rows if row[1] not in _LIFE_CODES)
+    orders, work, returns = (_stored([row for row in rows if row[1] == code]) for code in _LIFE_CODES)
+    return documents, orders, work, returns
+
+
+def _stored(rows: list[StoredRow]) -> Stored:
+    if not rows:
+        return Stored((), (), ())
+    _, _, ids, states, encoded = zip(*rows, strict=True)
+    return Stored(ids, states, encoded)
 
 
 def decode(record: Record) -> list[Decision]:
@@ -147,10 +189,10 @@ def decode(record: Record) -> list[Decision]:
 
 
 def _decisions(record: Record, body: Body) -> Iterator[Decision]:
-    effects = _unpack(body, record.first_seq)
+    effects = _unpack([record], [body])
     documents: dict[int, list[Any]] = {}
-    for at, code, raw in body.documents:
-        documents.setdefault(at, []).append(_DOCUMENT_DECODERS[code].decode(raw))
+    for at, code, _, _, encoded in body.documents:
+        documents.setdefault(at, []).append(_DOCUMENT_DECODERS[code].decode(encoded))
     first = 0
     for at, kind in enumerate(map(CommandKind, body.kinds)):
         last = first + body.effect_counts[at]

@@ -1,5 +1,6 @@
 """A decision: what was judged, what the caller is told, and the effects. The journal keeps decisions, not commands."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -100,6 +101,14 @@ class Decision:
         return self.reply.outcome
 
 
+class Stored(NamedTuple):
+    """Documents of one type as the journal has them, in order: columns, an entry a document. Ids come again and again."""
+
+    ids: Sequence[int]
+    states: Sequence[int]
+    encoded: Sequence[bytes]
+
+
 class Run(NamedTuple):
     """Consecutive decisions as columns: what replay folds in one go. ``effects`` joins theirs (``None``: there are none)."""
 
@@ -111,4 +120,8 @@ class Run(NamedTuple):
     fingerprints: list[int]
     replies: list[bytes]
     documents: tuple[Document, ...]
+    """But orders, fulfillment orders and returns, which follow."""
+    orders: Stored
+    fulfillment_orders: Stored
+    returns: Stored
     effects: Any

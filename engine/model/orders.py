@@ -11,6 +11,11 @@ from engine.model.outcomes import (
     ReturnState,
 )
 
+OPEN_ORDER_STATES = frozenset({OrderState.ROUTED, OrderState.BACKORDERED, OrderState.IN_FULFILLMENT})
+OPEN_WORK_STATES = frozenset({FulfillmentState.OPEN, FulfillmentState.ACCEPTED, FulfillmentState.READY_FOR_PICKUP})
+OPEN_RETURN_STATES = frozenset({ReturnState.AUTHORISED, ReturnState.PARTLY_RECEIVED})
+"""Who leaves these states never comes back to them."""
+
 
 class OrderLine(NamedTuple):
     """units = allocated + fulfilled + cancelled + short."""
@@ -51,7 +56,12 @@ class Order(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Whether a unit can still leave or be cancelled."""
-        return self.state not in (OrderState.COMPLETED, OrderState.CANCELLED)
+        return self.state in OPEN_ORDER_STATES
+
+    @property
+    def short_units(self) -> int:
+        """Units that no node has; none when the order is closed."""
+        return sum([line.short_units for line in self.lines])
 
 
 class FulfillmentLine(NamedTuple):
@@ -84,7 +94,7 @@ class FulfillmentOrder(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Whether its units are still allocated."""
-        return self.state in (FulfillmentState.OPEN, FulfillmentState.ACCEPTED, FulfillmentState.READY_FOR_PICKUP)
+        return self.state in OPEN_WORK_STATES
 
 
 class ReturnLine(NamedTuple):
@@ -113,6 +123,11 @@ class Return(NamedTuple):
     lines: tuple[ReturnLine, ...]
     cost_micros: int
     created_ns: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether units are still on the road."""
+        return self.state in OPEN_RETURN_STATES
 
 
 class ReceivedItem(NamedTuple):

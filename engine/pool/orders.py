@@ -1,10 +1,19 @@
 """Orders, fulfillment orders and returns: the open ones, and the latest of the closed."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Container, Iterable, Iterator
 
+from engine.model.decisions import Stored
 from engine.model.limits import Limits
-from engine.model.orders import FulfillmentOrder, Order, Return
-from engine.model.outcomes import ReturnState
+from engine.model.orders import (
+    OPEN_ORDER_STATES,
+    OPEN_RETURN_STATES,
+    OPEN_WORK_STATES,
+    FulfillmentOrder,
+    Order,
+    Return,
+)
+from engine.pool.records import Records
 
 
 class OrderBook:
@@ -12,9 +21,9 @@ class OrderBook:
 
     def __init__(self, limits: Limits) -> None:
         self._closed_max = limits.closed_orders_remembered
-        self.orders: dict[int, Order] = {}
-        self.fulfillment_orders: dict[int, FulfillmentOrder] = {}
-        self.returns: dict[int, Return] = {}
+        self.orders = Records(Order)
+        self.fulfillment_orders = Records(FulfillmentOrder)
+        self.returns = Records(Return)
         self.next_order_id = 1
         self.next_fulfillment_order_id = 1
         self.next_return_id = 1
@@ -23,8 +32,9 @@ class OrderBook:
         self.short_units = 0
         self._order_of_key: dict[tuple[int, str], int] = {}
         self._open_work: dict[int, dict[int, None]] = {}
-        self._closed_orders: dict[int, None] = {}
-        self._closed_returns: dict[int, None] = {}
+        # Oldest first.
+        self._closed_orders: deque[int] = deque()
+        self._closed_returns: deque[int] = deque()
 
     # Questions
 
@@ -49,50 +59,130 @@ class OrderBook:
 
     def put_order(self, order: Order) -> None:
         """The order is now this."""
-        before = self.orders.get(order.order_id)
-        if before is None and order.order_id < self.next_order_id and not order.is_open:
-            # Closed and forgotten: on replay, where fewer are remembered than when this was decided.
+        order_id = order.order_id
+        before = self.orders.get(order_id)
+        if before is None and not self._expect_order(order):
             return
-        self.orders[order.order_id] = order
-        self.short_units += sum(line.short_units for line in order.lines)
-        if before is None:
-            self._order_of_key[order.channel_index, order.order_key] = order.order_id
-            self.next_order_id = max(self.next_order_id, order.order_id + 1)
-        else:
-            self.short_units -= sum(line.short_units for line in before.lines)
-        self.open_order_count += order.is_open - (before is not None and before.is_open)
-        if not order.is_open:
-            self._closed_orders[order.order_id] = None
-            if len(self._closed_orders) > self._closed_max:
-                self._forget_order(next(iter(self._closed_orders)))
+        self.orders[order_id] = order
+        self.short_units += order.short_units - (before.short_units if before else 0)
+        was_open = before is not None and before.is_open
+        self.open_order_count += order.is_open - was_open
+        if not order.is_open and (was_open or before is None):
+            self._close_order(order_id)
 
     def put_fulfillment_order(self, work: FulfillmentOrder) -> None:
         """The fulfillment order is now this."""
-        before = self.fulfillment_orders.get(work.fulfillment_order_id)
-        self.fulfillment_orders[work.fulfillment_order_id] = work
-        self.next_fulfillment_order_id = max(self.next_fulfillment_order_id, work.fulfillment_order_id + 1)
-        self.open_fulfillment_order_count += work.is_open - (before is not None and before.is_open)
-        if work.is_open:
-            self._open_work.setdefault(work.node_index, {})[work.fulfillment_order_id] = None
-        elif before is not None and before.is_open:
-            del self._open_work[work.node_index][work.fulfillment_order_id]
+        work_id = work.fulfillment_order_id
+        before = self.fulfillment_orders.get(work_id)
+        self.fulfillment_orders[work_id] = work
+        self.next_fulfillment_order_id = max(self.next_fulfillment_order_id, work_id + 1)
+        if not work.is_open:
+            self._close_work(work_id, before)
+        elif before is None:
+            self.open_fulfillment_order_count += 1
+            self._open_work.setdefault(work.node_index, {})[work_id] = None
 
     def put_return(self, goods: Return) -> None:
         """The return is now this."""
+        before = self.returns.get(goods.return_id)
         self.returns[goods.return_id] = goods
         self.next_return_id = max(self.next_return_id, goods.return_id + 1)
-        if goods.state == ReturnState.RECEIVED:
-            self._closed_returns[goods.return_id] = None
-            if len(self._closed_returns) > self._closed_max:
-                oldest = next(iter(self._closed_returns))
-                del self._closed_returns[oldest], self.returns[oldest]
+        if not goods.is_open and (before is None or before.is_open):
+            self._close_return(goods.return_id)
+
+    # Apply what the journal tells: to the same end as putting one after the other. Whoever is open at the end is read at once,
+    # for the indexes and for those who will ask; of the others, which are most, hardly one is ever looked at again.
+
+    def put_stored_orders(self, stored: Stored) -> None:
+        """Orders that replay brings."""
+        records = self.orders
+        closing = _left(stored, OPEN_ORDER_STATES)
+        for order_id, encoded in _latest(stored):
+            before = records.peek(order_id)
+            if order_id not in closing:
+                self.put_order(records.decode(encoded))
+            elif before is not None:
+                records.keep(order_id, encoded)
+                if isinstance(before, Order) and before.is_open:
+                    self.open_order_count -= 1
+                    self.short_units -= before.short_units
+                else:
+                    del closing[order_id]
+            elif self._expect_order(records.decode(encoded)):
+                records.keep(order_id, encoded)
+            else:
+                del closing[order_id]
+        for order_id in closing:
+            self._close_order(order_id)
+
+    def put_stored_work(self, stored: Stored) -> None:
+        """Fulfillment orders that replay brings."""
+        records = self.fulfillment_orders
+        closing = _left(stored, OPEN_WORK_STATES)
+        for work_id, encoded in _latest(stored):
+            if work_id in closing:
+                before = records.peek(work_id)
+                records.keep(work_id, encoded)
+                self._close_work(work_id, before)
+            else:
+                self.put_fulfillment_order(records.decode(encoded))
+        self.next_fulfillment_order_id = max(self.next_fulfillment_order_id, max(stored.ids, default=0) + 1)
+
+    def put_stored_returns(self, stored: Stored) -> None:
+        """Returns that replay brings."""
+        records = self.returns
+        closing = _left(stored, OPEN_RETURN_STATES)
+        for return_id, encoded in _latest(stored):
+            if return_id in closing:
+                records.keep(return_id, encoded)
+            else:
+                self.put_return(records.decode(encoded))
+        self.next_return_id = max(self.next_return_id, max(stored.ids, default=0) + 1)
+        for return_id in closing:
+            self._close_return(return_id)
+
+    # One thing at a time
+
+    def _expect_order(self, order: Order) -> bool:
+        """Make its place for an order that is not here. False: it was closed and forgotten, on replay, where fewer are
+        remembered than when this was decided.
+        """
+        if order.order_id < self.next_order_id and not order.is_open:
+            return False
+        self._order_of_key[order.channel_index, order.order_key] = order.order_id
+        self.next_order_id = max(self.next_order_id, order.order_id + 1)
+        return True
+
+    def _close_order(self, order_id: int) -> None:
+        self._closed_orders.append(order_id)
+        if len(self._closed_orders) > self._closed_max:
+            self._forget_order(self._closed_orders.popleft())
+
+    def _close_work(self, work_id: int, before: FulfillmentOrder | bytes | None) -> None:
+        if isinstance(before, FulfillmentOrder) and before.is_open:
+            self.open_fulfillment_order_count -= 1
+            del self._open_work[before.node_index][work_id]
+
+    def _close_return(self, return_id: int) -> None:
+        self._closed_returns.append(return_id)
+        if len(self._closed_returns) > self._closed_max:
+            del self.returns[self._closed_returns.popleft()]
 
     def _forget_order(self, order_id: int) -> None:
         order = self.orders.pop(order_id)
-        del self._closed_orders[order_id]
         key = order.channel_index, order.order_key
         if self._order_of_key.get(key) == order_id:
             # Else a later order has the key: on replay, where more are remembered than when that was decided.
             del self._order_of_key[key]
         for work_id in order.fulfillment_order_ids:
             del self.fulfillment_orders[work_id]
+
+
+def _latest(stored: Stored) -> Iterable[tuple[int, bytes]]:
+    """The last document of each id; ids in the order in which they first come."""
+    return dict(zip(stored.ids, stored.encoded, strict=True)).items()
+
+
+def _left(stored: Stored, states: Container[int]) -> dict[int, None]:
+    """Ids that are in none of these states any more, in the order in which they left them."""
+    return dict.fromkeys(each for each, state in zip(stored.ids, stored.states, strict=True) if state not in states)

@@ -9,7 +9,7 @@ from engine.kernels import columns as c
 from engine.kernels.effects import State, apply_effects
 from engine.kernels.zones import Integers
 from engine.model import decisions
-from engine.model.decisions import Document
+from engine.model.decisions import Document, Run
 from engine.model.limits import Limits
 from engine.model.orders import FulfillmentOrder, Order, Return
 from engine.pool.names import Names
@@ -20,7 +20,7 @@ from engine.pool.stock import Stock
 
 
 class Pool:
-    """One stock pool. ``apply`` is the only method that changes anything; everything else reads."""
+    """One stock pool. ``apply``, or ``apply_run`` for many at once, is all that changes anything; everything else reads."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -57,6 +57,14 @@ class Pool:
             apply_effects(self.state, effects)
         for document in documents:
             self._put[type(document)](document)
+
+    def apply_run(self, run: Run) -> None:
+        """Fold consecutive decisions into the state, to the same end as ``apply`` on each."""
+        self.apply(run.effects, run.documents)
+        # Work first: when an order is forgotten, so is its work.
+        self.orders.put_stored_work(run.fulfillment_orders)
+        self.orders.put_stored_orders(run.orders)
+        self.orders.put_stored_returns(run.returns)
 
     def movements(self, slot: int, before: int, limit: int) -> list[list[int]]:
         """Entries of the movement ring for a cell, newest first: ``[position, seq, ns, row, delta, balance, reason]``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any
 
@@ -150,7 +150,7 @@ class Twins:
         state, pool = self.oracle.state, self.store.machine.pool
         for pair in state.cells:
             assert self.store.cell(*pair) == state.cell(pair), pair
-        records: list[tuple[dict[int, Any], dict[int, Any]]] = [
+        records: list[tuple[Mapping[int, Any], dict[int, Any]]] = [
             (pool.orders.orders, state.orders),
             (pool.orders.fulfillment_orders, state.work),
             (pool.orders.returns, state.returns),

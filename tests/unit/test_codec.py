@@ -15,7 +15,7 @@ from engine.journal import JournalDamaged, JournalVersion, Record
 from engine.journal.codec import PACK_FROM_ROWS, VERSION, decode, decode_run, encode
 from engine.kernels import columns as c
 from engine.model import commands as m
-from engine.model.decisions import Decision
+from engine.model.decisions import Decision, Run
 from engine.model.outcomes import CommandKind, Outcome
 from engine.model.replies import Plain
 from engine.pool.pool import effect_matrix
@@ -27,6 +27,10 @@ def decision(effects: Any, seq: int = 1) -> Decision:
     return Decision(
         seq, 5, CommandKind.RELEASE_RESERVATION, f"r{seq}", -seq, reply, msgspec.msgpack.encode(reply), effects, (), ""
     )
+
+
+def one_run(record: Record) -> Run:
+    return decode_run([record])
 
 
 def same(first: Decision, second: Decision) -> None:
@@ -63,7 +67,7 @@ def test_short_and_long_effects_come_back(rows: int) -> None:
     record = encode([decision(matrix)])
     (back,) = decode(record)
     assert np.array_equal(back.effects, matrix)
-    assert np.array_equal(decode_run(record).effects, matrix)
+    assert np.array_equal(decode_run([record]).effects, matrix)
 
 
 EXTREMES = st.sampled_from([-(2**63), -(2**63) + 1, -(2**32), -1, 0, 1, 255, 256, 65_535, 65_536, 2**32, 2**63 - 1])
@@ -77,7 +81,7 @@ def test_any_numbers_come_back(operands: Any, chance: Any) -> None:
     operations = np.array([[chance.randrange(8)] for _ in range(len(operands))], dtype=np.int64)
     matrix = np.concatenate((operations, operands), axis=1)
     record = encode([decision(matrix)])
-    assert np.array_equal(decode_run(record).effects, matrix)
+    assert np.array_equal(decode_run([record]).effects, matrix)
     assert encode(decode(record)) == record
 
 
@@ -88,7 +92,7 @@ def test_decisions_with_and_without_effects_share_a_record() -> None:
     back = decode(encode(parts))
     for mine, theirs in zip(parts, back, strict=True):
         same(mine, theirs)
-    assert decode_run(encode(parts[:1])).effects is None
+    assert decode_run([encode(parts[:1])]).effects is None
 
 
 def test_a_reply_is_kept_byte_for_byte() -> None:
@@ -114,7 +118,7 @@ def test_a_body_of_a_newer_engine_is_refused() -> None:
     body = msgspec.msgpack.decode(record.body)
     body[0] = VERSION + 1
     newer = Record(1, 1, msgspec.msgpack.encode(body))
-    for read in (decode, decode_run):
+    for read in (decode, one_run):
         with pytest.raises(JournalVersion) as caught:
             read(newer)
         assert (caught.value.found, caught.value.supported) == (VERSION + 1, VERSION)
@@ -122,7 +126,7 @@ def test_a_body_of_a_newer_engine_is_refused() -> None:
 
 @pytest.mark.parametrize("body", [b"\xc1", b"\x90", b"\x93\x01\x02\x03", b"not msgpack at all"])
 def test_a_body_that_is_none_is_damage(body: bytes) -> None:
-    for read in (decode, decode_run):
+    for read in (decode, one_run):
         with pytest.raises(JournalDamaged) as caught:
             read(Record(7, 1, body))
         assert caught.value.seq == 7

@@ -34,9 +34,20 @@ def same(store: Store, replayed: Any) -> None:
                 counters[[c.SEQ, c.NOW_NS, c.EXPIRY_COUNT]] = 0
         if at not in DERIVED:
             assert np.array_equal(mine, theirs), f"array {at}"
-    for name in ("orders", "fulfillment_orders", "returns", "_order_of_key", "_closed_orders", "_closed_returns"):
+    for name in ("orders", "fulfillment_orders", "returns"):
         mine, theirs = getattr(store.machine.pool.orders, name), getattr(replayed.pool.orders, name)
         assert list(mine.items()) == list(theirs.items()), name
+    for name in (
+        "_order_of_key",
+        "_closed_orders",
+        "_closed_returns",
+        "short_units",
+        "open_order_count",
+        "open_fulfillment_order_count",
+    ):
+        assert getattr(store.machine.pool.orders, name) == getattr(replayed.pool.orders, name), name
+    for node, work in store.machine.pool.orders._open_work.items():
+        assert list(replayed.pool.orders._open_work.get(node, ())) == list(work)
     assert store.machine.requests.rows() == replayed.requests.rows()
     assert (store.machine.seq, store.machine.now_ns) == (replayed.seq, replayed.now_ns)
 
@@ -45,8 +56,8 @@ def same(store: Store, replayed: Any) -> None:
 @pytest.mark.parametrize("group", [1, 7, 10_000])
 def test_replay_gives_the_live_state(seed: int, group: int, monkeypatch: pytest.MonkeyPatch) -> None:
     store = day(seed)
-    for rows in (1, 50, 1 << 15):
-        monkeypatch.setattr(recovery, "EFFECTS_PER_CALL", rows)
+    for size in (1, 5_000, 1 << 20):
+        monkeypatch.setattr(recovery, "BYTES_PER_RUN", size)
         same(store, recover(store.journal(group), SMALL))
 
 

@@ -105,7 +105,7 @@ def test_replay_of_a_run_is_the_live_state(seed: int) -> None:
     judged = live.decide_reserves(reserves(seed, 14), START_NS + 5)
     assert judged is not None
     live.apply_reserves(*judged)
-    run = decode_run(encode(judged[0]))
+    run = decode_run([encode(judged[0])])
     replayed.apply_run(run)
     assert replayed.digest() == live.digest()
     assert sum(int(row[0] == c.OP_AT) for row in run.effects) == 1

@@ -1,0 +1,54 @@
+"""Records by id, of which those that replay brings are read when somebody asks for them."""
+
+from collections.abc import Iterator, MutableMapping
+from typing import TypeVar
+
+import msgspec
+from msgspec import msgpack
+
+T = TypeVar("T")
+
+
+class Records(MutableMapping[int, T]):
+    """Records of one type by id, in the order in which their ids first came.
+
+    One that is kept ``encoded`` is decoded when it is first read. After a replay most are orders that ended long ago: nobody
+    asks for them again, and as bytes they take less memory and no time of the garbage collector.
+    """
+
+    def __init__(self, record: type[T]) -> None:
+        self._kept: dict[int, T | bytes] = {}
+        self.decode = msgpack.Decoder(record).decode
+
+    def __getitem__(self, key: int) -> T:
+        kept = self._kept[key]
+        if isinstance(kept, bytes):
+            kept = self._kept[key] = self.decode(kept)
+        return kept
+
+    def __setitem__(self, key: int, record: T) -> None:
+        self._kept[key] = record
+
+    def __delitem__(self, key: int) -> None:
+        del self._kept[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._kept
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, key: int, encoded: bytes) -> None:
+        """The record is now this, in MessagePack."""
+        self._kept[key] = encoded
+
+    def peek(self, key: int) -> T | bytes | None:
+        """The record as it is kept."""
+        return self._kept.get(key)
+
+    def encodable(self) -> dict[int, T | msgspec.Raw]:
+        """All of them for an encoder of MessagePack, which takes what is encoded as it is."""
+        return {key: msgspec.Raw(kept) if isinstance(kept, bytes) else kept for key, kept in self._kept.items()}
