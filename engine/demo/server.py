@@ -118,9 +118,10 @@ class ServerProcess:
 
 
 def journal_bytes(journal_url: str) -> int | None:
-    """Size of a SQLite journal with the files beside it; None for other stores."""
-    scheme, _, path = journal_url.partition("sqlite:///")
-    if scheme or not path:
+    """Size of a SQLite journal with the log beside it; None for other stores, and where there is no such file (any more)."""
+    scheme, _, place = journal_url.partition(":///")
+    path = place.partition("?")[0]
+    if scheme.partition("+")[0] != "sqlite" or not Path(path).is_file():
         return None
     files = [Path(path + suffix) for suffix in ("", "-wal")]
     return sum(file.stat().st_size for file in files if file.is_file())

@@ -55,9 +55,11 @@ class SqliteStore:
         except JournalError:
             self.close()
             raise
+        self._identity = _identity(self._path)
 
     def write(self, frame: Frame, tail: Tail) -> bool:
         """See `Store.write`."""
+        self._require_file()
         committing = False
         last_seq = frame.first_seq + frame.decisions - 1
         # The statements are compiled once: going through the compiler's cache at every call costs as much as SQLite itself.
@@ -77,6 +79,18 @@ class SqliteStore:
         if moved:
             self._checkpointer.wrote(frame.body_length)
         return moved
+
+    def _require_file(self) -> None:
+        """Raise JournalUnavailable when the file at the path is no longer the one that is open.
+
+        SQLite would go on writing to a file that nobody else can find, and that ends with this process. And whoever opens the path
+        meanwhile makes another journal there, which no fence protects from this writer.
+        """
+        if _identity(self._path) != self._identity:
+            raise JournalUnavailable(
+                f"{self._path} was removed, moved or replaced while it was in use, so what is written now would be lost; "
+                "put the right file there and start again"
+            )
 
     def explain(self, error: DBAPIError) -> JournalError:
         """See `Store.explain`."""
@@ -132,6 +146,15 @@ class SqliteStore:
         }
         reason = reasons.get(code, "SQLite reports an error")
         return JournalUnavailable(f"{self._path}: {reason} ({cause})", outcome_unknown=outcome_unknown)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from every other; None when there is none at the path."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _checked_path(url: URL) -> Path:
