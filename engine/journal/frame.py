@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from zlib import crc32
 
-from engine.journal.journal import JournalDamaged, Record
+from engine.journal.journal import JournalDamaged, Mark, Record
 
-__all__ = ["FORMAT_VERSION", "Frame", "Tail", "check_head", "seal", "unseal"]
+__all__ = ["FORMAT_VERSION", "WHOLE", "Frame", "Tail", "check_follows", "check_head", "seal", "unseal"]
 
 FORMAT_VERSION = 1
 _HEADER = struct.Struct("<HqqqI")  # version, first_seq, count, body length, checksum of the previous record
@@ -40,6 +40,10 @@ class Tail(NamedTuple):
     checksum: int
 
 
+WHOLE = Tail(0, 0)
+"""Where a journal begins from which nothing was cut."""
+
+
 def seal(record: Record, tail: Tail) -> Frame:
     """The frame of `record` as the successor of a journal that ends at `tail`."""
     length = len(record.body)
@@ -47,17 +51,19 @@ def seal(record: Record, tail: Tail) -> Frame:
     return Frame(FORMAT_VERSION, record.first_seq, record.count, length, tail.checksum, checksum, record.body)
 
 
-def unseal(frames: Iterable[Frame], *, from_seq: int, head: Tail, limit: int | None = None) -> Iterator[Record]:
+def unseal(
+    frames: Iterable[Frame], *, from_seq: int, head: Tail, cut: Tail = WHOLE, limit: int | None = None
+) -> Iterator[Record]:
     """The checked records of `frames`, which must start at the record that contains `from_seq` and go on up to `head`.
 
-    Raises JournalDamaged at the first frame that is not what was written, does not follow its predecessor, or is missing.
+    `cut` is the place up to which the journal was cut off; `from_seq` lies behind it. Raises JournalDamaged at the first frame that is not what was written, does not follow its predecessor, or is missing.
     """
     if from_seq > head.seq or limit == 0:
         return
     tail: Tail | None = None
     for given, frame in enumerate(frames, 1):
         if tail is None:
-            tail = _start(frame, from_seq)
+            tail = _start(frame, from_seq, cut)
         if frame.first_seq != tail.seq + 1:
             raise _gap(tail.seq + 1, frame.first_seq)
         record = _check(frame, tail)
@@ -83,18 +89,24 @@ def check_head(head: Tail, end: Tail) -> None:
         raise JournalDamaged(end.seq, "the checksum in the head is not that of the last record")
 
 
+def check_follows(mark: Mark, previous: int) -> None:
+    """Raise JournalDamaged unless `previous`, which the record behind the mark has, is the checksum of the record before it."""
+    if previous != mark.checksum:
+        raise _loose(mark.seq + 1)
+
+
 def _checksum(version: int, first_seq: int, count: int, length: int, previous: int, body: bytes) -> int:
     return crc32(body, crc32(_HEADER.pack(version, first_seq, count, length, previous)))
 
 
-def _start(frame: Frame, from_seq: int) -> Tail:
+def _start(frame: Frame, from_seq: int, cut: Tail) -> Tail:
     """The tail just before the first frame of a read; the frame must contain `from_seq`."""
     if frame.first_seq > from_seq:
         raise _gap(from_seq, frame.first_seq)
     last_seq = frame.first_seq + frame.decisions - 1
     if frame.decisions >= 1 and last_seq < from_seq:
         raise JournalDamaged(last_seq + 1, f"the record that holds seq {from_seq} is missing")
-    return Tail(frame.first_seq - 1, 0 if frame.first_seq == 1 else frame.previous)
+    return Tail(frame.first_seq - 1, cut.checksum if frame.first_seq == cut.seq + 1 else frame.previous)
 
 
 def _check(frame: Frame, tail: Tail) -> Record:
@@ -114,9 +126,13 @@ def _check(frame: Frame, tail: Tail) -> Record:
     if checksum != frame.checksum:
         raise JournalDamaged(seq, f"the checksum is {checksum:#010x}, written was {frame.checksum:#010x}")
     if frame.previous != tail.checksum:
-        raise JournalDamaged(seq, "the record does not follow the one before it (the checksums do not chain)")
+        raise _loose(seq)
     return Record(frame.first_seq, frame.decisions, frame.body)
 
 
 def _gap(expected: int, found: int) -> JournalDamaged:
     return JournalDamaged(expected, f"a record is missing: after seq {expected - 1} comes seq {found}")
+
+
+def _loose(seq: int) -> JournalDamaged:
+    return JournalDamaged(seq, "the record does not follow the one before it (the checksums do not chain)")

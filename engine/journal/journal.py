@@ -14,18 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 __all__ = [
     "RECORD_BYTES_MAX",
     "Journal",
     "JournalClosed",
+    "JournalCut",
     "JournalDamaged",
     "JournalError",
     "JournalFenced",
     "JournalUnavailable",
     "JournalVersion",
+    "Mark",
     "Record",
+    "require_place",
     "require_range",
     "require_successor",
 ]
@@ -61,6 +64,18 @@ class Record:
     def last_seq(self) -> int:
         """Sequence number of the last decision in the record."""
         return self.first_seq + self.count - 1
+
+
+class Mark(NamedTuple):
+    """A place between two records of one history: whoever holds a state of that place can tell whether a journal leads there.
+
+    `seq` is the last sequence number before it; `checksum` that of the record which ends there, and by its chain of everything before;
+    `origin` the checksum of the very first record, which tells one journal from another.
+    """
+
+    seq: int
+    checksum: int
+    origin: int
 
 
 class JournalError(Exception):
@@ -114,6 +129,17 @@ def _remedy(seq: int | None) -> str:
     )
 
 
+class JournalCut(JournalError):
+    """What is asked for was cut off on purpose, behind a snapshot. `first_seq` is the first decision that can still be read."""
+
+    def __init__(self, first_seq: int) -> None:
+        self.first_seq = first_seq
+        super().__init__(
+            f"the journal begins at seq {first_seq}: what came before was cut off behind a snapshot. To replay it, name the folder with a "
+            f"snapshot at seq {first_seq - 1} or later (--snapshots FOLDER)"
+        )
+
+
 class JournalUnavailable(JournalError):
     """The journal cannot be reached or written now: disk full, read-only, database gone.
 
@@ -161,8 +187,24 @@ class Journal(Protocol):
         """The records in order, the one that contains `from_seq` first, at most `limit` of them.
 
         Ends where the journal ended when the first record was asked for; nothing when `from_seq` lies behind that end. Every
-        record is checked against its checksum and against its predecessor; raises JournalDamaged at the first that fails.
-        Readers never hold up the writer, however slowly they go on.
+        record is checked against its checksum and against its predecessor; raises JournalDamaged at the first that fails, and
+        JournalCut when `from_seq` was cut off, be it while reading. Readers never hold up the writer, however slowly they go on.
+        """
+
+    def first_seq(self) -> int:
+        """Sequence number of the first decision that can be read: 1 unless the beginning was cut off."""
+
+    def mark(self, seq: int) -> Mark | None:
+        """The place behind `seq` in this journal; None when no record ends there, or when it was cut off.
+
+        The place of the cut itself is still known. Raises JournalDamaged when the record behind it does not follow.
+        """
+
+    def cut(self, mark: Mark) -> None:
+        """Forget every record up to this place, durably and for good; the head and the fence are untouched.
+
+        Goes in small steps, each a transaction of its own, so that a writer in another process need not wait long. Nothing happens when
+        that much was cut before. Raises ValueError when the place is none of this journal.
         """
 
     def close(self) -> None:
@@ -173,6 +215,13 @@ def require_successor(record: Record, expected_seq: int) -> None:
     """Raise ValueError unless `record` starts right behind `expected_seq`."""
     if record.first_seq != expected_seq + 1:
         raise ValueError(f"record.first_seq must be expected_seq + 1 = {expected_seq + 1}, got {record.first_seq}")
+
+
+def require_place(mark: Mark, found: Mark | None) -> None:
+    """Raise ValueError unless `found`, what the journal has at that sequence number, is the place itself."""
+    if mark != found:
+        what = "no record ends there" if found is None else "its history is another one"
+        raise ValueError(f"the place behind seq {mark.seq} is none of this journal: {what}")
 
 
 def require_range(from_seq: int, limit: int | None) -> None:

@@ -6,18 +6,29 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from threading import Lock
 
-from engine.journal.frame import Frame, Tail, check_head, seal, unseal
-from engine.journal.journal import JournalClosed, JournalFenced, Record, require_range, require_successor
+from engine.journal.frame import Frame, Tail, check_follows, check_head, seal, unseal
+from engine.journal.journal import (
+    JournalClosed,
+    JournalCut,
+    JournalDamaged,
+    JournalFenced,
+    Mark,
+    Record,
+    require_place,
+    require_range,
+    require_successor,
+)
 
 __all__ = ["MemoryJournal", "Tape"]
 
 
 class Tape:
-    """What would be on the disk: frames in order, and the head. Outlives the journals that write it, so a test can reopen it."""
+    """What would be on the disk: frames in order, the head, and where the beginning was cut off. Outlives the journals that write it, so a test can reopen it."""
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
         self.head = Tail(0, 0)
+        self.cut = Mark(0, 0, 0)
         self.lock = Lock()
 
 
@@ -53,26 +64,71 @@ class MemoryJournal:
         require_range(from_seq, limit)
         return self._read(from_seq, limit)
 
-    def _read(self, from_seq: int, limit: int | None) -> Iterator[Record]:
-        head = self._end()
-        position = bisect_right(self._tape.frames, from_seq, key=lambda frame: frame.first_seq)
-        yield from unseal(self._frames(max(0, position - 1)), from_seq=from_seq, head=head, limit=limit)
+    def first_seq(self) -> int:
+        """See `Journal.first_seq`."""
+        self._end()
+        return self._tape.cut.seq + 1
 
-    def _frames(self, position: int) -> Iterator[Frame]:
-        while position < len(self._tape.frames):
+    def mark(self, seq: int) -> Mark | None:
+        """See `Journal.mark`."""
+        self._end()
+        tape = self._tape
+        with tape.lock:
+            if seq == tape.cut.seq:
+                found = tape.cut
+            else:
+                at = bisect_right(tape.frames, seq, key=lambda frame: frame.first_seq) - 1
+                if at < 0 or tape.frames[at].first_seq + tape.frames[at].decisions - 1 != seq:
+                    return None
+                origin = tape.cut.origin if tape.cut.seq else tape.frames[0].checksum
+                found = Mark(seq, tape.frames[at].checksum, origin)
+            at = bisect_right(tape.frames, seq, key=lambda frame: frame.first_seq)
+            if at < len(tape.frames):
+                check_follows(found, tape.frames[at].previous)
+            return found
+
+    def cut(self, mark: Mark) -> None:
+        """See `Journal.cut`."""
+        if mark.seq <= self._tape.cut.seq:
+            return
+        require_place(mark, self.mark(mark.seq))
+        tape = self._tape
+        with tape.lock:
+            tape.frames = [frame for frame in tape.frames if frame.first_seq > mark.seq]
+            tape.cut = mark
+
+    def _read(self, from_seq: int, limit: int | None) -> Iterator[Record]:
+        head, cut = self._end(), self._tape.cut
+        if from_seq <= cut.seq:
+            raise JournalCut(cut.seq + 1)
+        try:
+            tail = Tail(cut.seq, cut.checksum)
+            yield from unseal(self._frames(from_seq), from_seq=from_seq, cut=tail, head=head, limit=limit)
+        except JournalDamaged as damage:
+            if damage.seq is not None and damage.seq <= self._tape.cut.seq:
+                raise JournalCut(self._tape.cut.seq + 1) from None
+            raise
+
+    def _frames(self, from_seq: int) -> Iterator[Frame]:
+        at = max(0, bisect_right(self._tape.frames, from_seq, key=lambda frame: frame.first_seq) - 1)
+        while at < len(self._tape.frames):
             if self._closed:
                 raise JournalClosed
-            yield self._tape.frames[position]
-            position += 1
+            frame = self._tape.frames[at]
+            yield frame
+            # Looked up anew each time: a cut meanwhile moves the others.
+            at = bisect_right(self._tape.frames, frame.first_seq, key=lambda frame: frame.first_seq)
 
     def _end(self) -> Tail:
         with self._tape.lock:
             if self._closed:
                 raise JournalClosed
-            frames, head = self._tape.frames, self._tape.head
+            frames, head, cut = self._tape.frames, self._tape.head, self._tape.cut
             check_head(
                 head,
-                Tail(frames[-1].first_seq + frames[-1].decisions - 1, frames[-1].checksum) if frames else Tail(0, 0),
+                Tail(frames[-1].first_seq + frames[-1].decisions - 1, frames[-1].checksum)
+                if frames
+                else Tail(cut.seq, cut.checksum),
             )
             return head
 

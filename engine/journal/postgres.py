@@ -30,7 +30,7 @@ _CONNECTION = {
 class PostgresStore:
     """A PostgreSQL database as the store of a journal. Several engines may use it; the fence decides who writes."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, owner: bool = True) -> None:
         self._place = url.render_as_string(hide_password=True)
         self.engine: Engine = _engine(url)
         self._append = str(tables.MOVE_HEAD_AND_APPEND.compile(self.engine))
@@ -40,13 +40,18 @@ class PostgresStore:
             raise self.explain(error) from error
         try:
             self._require_durability()
-            self._create()
+            self._create(owner=owner)
         except DBAPIError as error:
             self.close()
             raise self.explain(error) from error
         except JournalError:
             self.close()
             raise
+
+    @property
+    def transaction(self) -> dict[str, Any]:
+        """See `Store.transaction`."""
+        return {"isolation_level": "READ COMMITTED"}
 
     def write(self, frame: Frame, tail: Tail) -> bool:
         """See `Store.write`."""
@@ -68,15 +73,21 @@ class PostgresStore:
         self._connection.close()
         self.engine.dispose()
 
-    def _create(self) -> None:
-        if tables.exists(self._connection):
+    def _create(self, *, owner: bool) -> None:
+        version = tables.version_of(self._connection)
+        if version == tables.SCHEMA_VERSION:
             return
+        if not version and not owner:
+            raise JournalUnavailable(f"{self._place} holds no journal")
         with self.engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CREATION_LOCK})
-            if not tables.exists(connection):  # nobody else has made it meanwhile
+            version = tables.version_of(connection)  # somebody else may have done it meanwhile
+            if not version:
                 tables.create(connection)
                 # Bodies are compact already: trying to compress them only costs the writer time.
                 connection.execute(text(f"ALTER TABLE {tables.JOURNAL.name} ALTER COLUMN body SET STORAGE EXTERNAL"))
+            elif version < tables.SCHEMA_VERSION:
+                tables.upgrade(connection)
 
     def _require_durability(self) -> None:
         """Refuse a server that does not sync at all; where only the answer would come early, ask for it in time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
@@ -11,14 +12,17 @@ from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from engine.journal import tables
-from engine.journal.frame import Frame, Tail, check_head, seal, unseal
+from engine.journal.frame import Frame, Tail, check_follows, check_head, seal, unseal
 from engine.journal.journal import (
     JournalClosed,
+    JournalCut,
     JournalDamaged,
     JournalError,
     JournalFenced,
     JournalUnavailable,
+    Mark,
     Record,
+    require_place,
     require_range,
     require_successor,
 )
@@ -27,6 +31,9 @@ __all__ = ["SqlJournal", "Store", "open_sql_journal"]
 
 _CHUNK_BYTES = 8 * 1024 * 1024
 _CHUNK_ROWS = 4096
+_CUT_BYTES = 2 * 1024 * 1024  # of one step: some milliseconds during which a writer waits
+_CUT_REST = 4
+"""How many times as long as a step takes is waited after it: the writer, who asks again and again for the lock, has its turn."""
 
 
 class Store(Protocol):
@@ -35,6 +42,10 @@ class Store(Protocol):
     @property
     def engine(self) -> Engine:
         """Connections for reading, each statement its own snapshot."""
+
+    @property
+    def transaction(self) -> dict[str, Any]:
+        """Execution options of a connection whose statements are one transaction."""
 
     def write(self, frame: Frame, tail: Tail) -> bool:
         """Make `frame` durable if the journal ends at `tail`, else change nothing and return False. Raises JournalError."""
@@ -46,7 +57,7 @@ class Store(Protocol):
         """Close every connection."""
 
 
-def open_sql_journal(url: str) -> SqlJournal:
+def open_sql_journal(url: str, *, owner: bool = True) -> SqlJournal:
     """Open the journal in the SQLite file or PostgreSQL database at `url`; see `engine.journal.open_journal`."""
     try:
         parsed = make_url(url)
@@ -57,29 +68,30 @@ def open_sql_journal(url: str) -> SqlJournal:
     if parsed.get_backend_name() == "sqlite":
         from engine.journal.sqlite import SqliteStore
 
-        return SqlJournal(SqliteStore(parsed))
+        return SqlJournal(SqliteStore(parsed, owner=owner), owner=owner)
     from engine.journal.postgres import PostgresStore
 
-    return SqlJournal(PostgresStore(parsed))
+    return SqlJournal(PostgresStore(parsed, owner=owner), owner=owner)
 
 
 class SqlJournal:
     """A journal kept in the tables of `engine.journal.tables`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, owner: bool = True) -> None:
         self._store = store
+        self._owner = owner
         self._lock = Lock()  # append against close; contended only then
         self._closed = False
         self._doubt: BaseException | None = None  # why it is not known where the journal ends
         try:
-            self._tail = self._end()
+            self._tail = self._end()[0]
         except JournalError:
             store.close()
             raise
 
     def last_seq(self) -> int:
         """See `Journal.last_seq`."""
-        return self._end().seq
+        return self._end()[0].seq
 
     def append(self, record: Record, *, expected_seq: int) -> None:
         """See `Journal.append`."""
@@ -87,12 +99,14 @@ class SqlJournal:
         with self._lock:
             if self._closed:
                 raise JournalClosed
+            if not self._owner:
+                raise JournalUnavailable("it was opened to be looked at, not to be written")
             if self._doubt is not None:
                 raise JournalUnavailable(
                     "an earlier append has an unknown outcome", outcome_unknown=True
                 ) from self._doubt
             if self._tail.seq != expected_seq:
-                self._tail = self._end()
+                self._tail = self._end()[0]
             if self._tail.seq != expected_seq:
                 raise JournalFenced(expected_seq, self._tail.seq)
             frame = seal(record, self._tail)
@@ -107,7 +121,7 @@ class SqlJournal:
                 self._doubt = error
                 raise
             if not written:
-                raise JournalFenced(expected_seq, self._end().seq)
+                raise JournalFenced(expected_seq, self._end()[0].seq)
             self._tail = Tail(record.last_seq, frame.checksum)
 
     def read(self, from_seq: int = 1, *, limit: int | None = None) -> Iterator[Record]:
@@ -122,10 +136,65 @@ class SqlJournal:
                 self._closed = True
                 self._store.close()
 
+    def first_seq(self) -> int:
+        """See `Journal.first_seq`."""
+        return self._end()[1].seq + 1
+
+    def mark(self, seq: int) -> Mark | None:
+        """See `Journal.mark`."""
+        rows = self._fetch(tables.MARK, seq=seq)
+        if not rows:
+            raise JournalDamaged(None, f"table {tables.CUT.name} has no row")
+        cut, (ending, following, first) = Mark(*rows[0][:3]), rows[0][3:]
+        if seq == cut.seq:
+            found = cut
+        elif ending is None:
+            return None
+        else:
+            found = Mark(seq, ending, cut.origin if cut.seq else first)
+        if following is not None:
+            check_follows(found, following)
+        return found
+
+    def cut(self, mark: Mark) -> None:
+        """See `Journal.cut`."""
+        if mark.seq <= self._end()[1].seq:
+            return
+        require_place(mark, self.mark(mark.seq))
+        while (at := self._end()[1].seq) < mark.seq:
+            begun = time.monotonic()
+            rows = self._fetch(tables.LENGTHS, from_seq=at + 1, to_seq=mark.seq, rows=_CHUNK_ROWS)
+            if rows:
+                first_seq, count, _ = rows[_chunk(rows, _CUT_BYTES) - 1]
+                step = self.mark(first_seq + count - 1)
+                if step is not None:  # else somebody else has cut it meanwhile
+                    self._drop(step)
+            time.sleep(_CUT_REST * (time.monotonic() - begun))
+
+    def _drop(self, mark: Mark) -> None:
+        """One step of a cut: a transaction."""
+        if self._closed:
+            raise JournalClosed
+        try:
+            with self._store.engine.execution_options(**self._store.transaction).begin() as connection:
+                if connection.execute(tables.MOVE_CUT, mark._asdict()).rowcount:
+                    connection.execute(tables.DROP_RECORDS, {"seq": mark.seq})
+        except DBAPIError as error:
+            raise self._store.explain(error) from error
+
     def _read(self, from_seq: int, limit: int | None) -> Iterator[Record]:
-        head = self._end()
+        head, cut = self._end()
+        if from_seq <= cut.seq:
+            raise JournalCut(cut.seq + 1)
         rows = _CHUNK_ROWS if limit is None else min(limit, _CHUNK_ROWS)
-        yield from unseal(self._frames(from_seq, head.seq, rows), from_seq=from_seq, head=head, limit=limit)
+        frames = self._frames(from_seq, head.seq, rows)
+        try:
+            yield from unseal(frames, from_seq=from_seq, cut=Tail(cut.seq, cut.checksum), head=head, limit=limit)
+        except JournalDamaged as damage:
+            cut = self._end()[1]
+            if damage.seq is not None and damage.seq <= cut.seq:  # cut while it was read
+                raise JournalCut(cut.seq + 1) from None
+            raise
 
     def _frames(self, from_seq: int, head_seq: int, rows: int) -> Iterator[Frame]:
         """The stored frames from the one that contains `from_seq`, in chunks of bounded size.
@@ -139,20 +208,20 @@ class SqlJournal:
             lengths = self._fetch(tables.LENGTHS, from_seq=next_seq, to_seq=head_seq, rows=rows)
             if not lengths:
                 return
-            chunk_end = _chunk_end(lengths)
+            chunk_end = lengths[_chunk(lengths, _CHUNK_BYTES) - 1][0]
             for row in self._fetch(tables.FRAMES, from_seq=next_seq, to_seq=chunk_end):
                 yield Frame._make(row)
             next_seq = chunk_end + 1
 
-    def _end(self) -> Tail:
-        """The end of the journal as stored, after comparing the head with the last record."""
+    def _end(self) -> tuple[Tail, Mark]:
+        """The end of the journal as stored, after comparing the head with the last record; and where its beginning was cut."""
         rows = self._fetch(tables.END)
-        if not rows:
-            raise JournalDamaged(None, f"table {tables.HEAD.name} has no row")
-        head_seq, head_checksum, first_seq, count, checksum = rows[0]
-        head = Tail(head_seq, head_checksum)
-        check_head(head, Tail(0, 0) if first_seq is None else Tail(first_seq + count - 1, checksum))
-        return head
+        if not rows or rows[0][2] is None:
+            raise JournalDamaged(None, f"table {(tables.CUT if rows else tables.HEAD).name} has no row")
+        head, cut, (first_seq, count, checksum) = Tail(*rows[0][:2]), Mark(*rows[0][2:5]), rows[0][5:]
+        last = Tail(cut.seq, cut.checksum) if first_seq is None else Tail(first_seq + count - 1, checksum)
+        check_head(head, last)
+        return head, cut
 
     def _fetch(self, statement: Any, **values: int) -> Sequence[Any]:
         with self._reading() as connection:
@@ -169,13 +238,11 @@ class SqlJournal:
             raise self._store.explain(error) from error
 
 
-def _chunk_end(lengths: Sequence[Any]) -> int:
-    """The first_seq of the last record of a chunk: as many as fit into the size of a chunk, at least one."""
+def _chunk(lengths: Sequence[Any], bytes_max: int) -> int:
+    """How many records of `LENGTHS` a chunk takes: as many as fit into so many bytes, at least one."""
     size = 0
-    end: int = lengths[0][0]
-    for first_seq, length in lengths:
+    for count, (_, _, length) in enumerate(lengths):
         size += length
-        if size > _CHUNK_BYTES and first_seq != lengths[0][0]:
-            break
-        end = first_seq
-    return end
+        if size > bytes_max and count:
+            return count
+    return len(lengths)

@@ -35,8 +35,11 @@ _PRAGMAS = (
 class SqliteStore:
     """A SQLite file as the store of a journal. Several processes may open it; the fence decides who writes."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, owner: bool = True) -> None:
+        """With `owner` false nothing is made, and the write-ahead log is left alone: two who move it could lose a commit."""
         self._path = _checked_path(url)
+        if not owner and not self._path.is_file():
+            raise JournalUnavailable(f"{self._path} does not exist")
         # The driver begins a transaction at the first change, and takes the write lock with it.
         self.engine: Engine = create_engine(url, connect_args={"isolation_level": "IMMEDIATE"})
         event.listen(self.engine, "connect", self._configure)
@@ -46,9 +49,9 @@ class SqliteStore:
             self._connection = self.engine.connect()
         except DBAPIError as error:
             raise self.explain(error) from error
-        self._checkpointer = Checkpointer(self._connection, self.engine, _BUSY_MS)
+        self._checkpointer = Checkpointer(self._connection, self.engine, _BUSY_MS) if owner else None
         try:
-            self._create()
+            self._create(owner=owner)
         except DBAPIError as error:
             self.close()
             raise self.explain(error) from error
@@ -56,6 +59,11 @@ class SqliteStore:
             self.close()
             raise
         self._identity = _identity(self._path)
+
+    @property
+    def transaction(self) -> dict[str, Any]:
+        """See `Store.transaction`."""
+        return {}
 
     def write(self, frame: Frame, tail: Tail) -> bool:
         """See `Store.write`."""
@@ -76,7 +84,7 @@ class SqliteStore:
             with suppress(DBAPIError):
                 connection.rollback()
             raise self._explain_write(error, frame, committing=committing) from error
-        if moved:
+        if moved and self._checkpointer is not None:
             self._checkpointer.wrote(frame.body_length)
         return moved
 
@@ -98,7 +106,8 @@ class SqliteStore:
 
     def close(self) -> None:
         """See `Store.close`."""
-        self._checkpointer.close()
+        if self._checkpointer is not None:
+            self._checkpointer.close()
         self._connection.close()
         self.engine.dispose()
 
@@ -111,14 +120,20 @@ class SqliteStore:
                 f"{self._path} cannot use a write-ahead log (journal mode {mode}); use a local disk"
             )
 
-    def _create(self) -> None:
+    def _create(self, *, owner: bool) -> None:
         connection = self._connection
-        if tables.exists(connection):
+        version = tables.version_of(connection)
+        if version == tables.SCHEMA_VERSION:
             return
+        if not version and not owner:
+            raise JournalUnavailable(f"{self._path} holds no journal")
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver does not begin by itself before a table is made
         try:
-            if not tables.exists(connection):  # nobody else has made it meanwhile
+            version = tables.version_of(connection)  # somebody else may have done it meanwhile
+            if not version:
                 tables.create(connection)
+            elif version < tables.SCHEMA_VERSION:
+                tables.upgrade(connection)
             connection.commit()
         except BaseException:
             connection.rollback()

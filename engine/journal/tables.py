@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    Delete,
     Insert,
     Integer,
     LargeBinary,
@@ -13,7 +14,9 @@ from sqlalchemy import (
     Select,
     Table,
     Update,
+    and_,
     bindparam,
+    delete,
     func,
     insert,
     inspect,
@@ -26,17 +29,22 @@ from engine.journal.journal import JournalDamaged, JournalVersion
 
 __all__ = [
     "APPEND_RECORD",
+    "DROP_RECORDS",
     "END",
     "FRAMES",
     "LENGTHS",
+    "MARK",
+    "MOVE_CUT",
     "MOVE_HEAD",
     "MOVE_HEAD_AND_APPEND",
     "START",
     "create",
-    "exists",
+    "upgrade",
+    "version_of",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1: journals that were never cut, without the table `journal_cut`; they get it when they are opened."""
 
 _Int64 = BigInteger().with_variant(
     Integer(), "sqlite"
@@ -64,6 +72,16 @@ HEAD = Table(
     Column("checksum", _Int64, nullable=False),
     postgresql_with={"fillfactor": 10},  # room on its page: the row is rewritten by every append
 )
+
+CUT = Table(
+    "journal_cut",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", _Int64, nullable=False),
+    Column("checksum", _Int64, nullable=False),
+    Column("origin", _Int64, nullable=False),
+)
+"""The place up to which records were cut off: see `Mark`. All 0 while the journal is whole."""
 
 SCHEMA = Table(
     "journal_schema",
@@ -97,13 +115,52 @@ MOVE_HEAD_AND_APPEND: Insert = insert(JOURNAL).from_select(
 )
 """Fence and record in one statement, hence one round trip. Inserts no row when the fence did not hold."""
 
-END: Select[tuple[int, int, int, int, int]] = (
-    select(HEAD.c.seq, HEAD.c.checksum, JOURNAL.c.first_seq, JOURNAL.c.decisions, JOURNAL.c.checksum)
+END: Select[tuple[int, int, int, int, int, int, int, int]] = (
+    select(
+        *(HEAD.c.seq, HEAD.c.checksum),
+        *(CUT.c.seq, CUT.c.checksum, CUT.c.origin),
+        *(JOURNAL.c.first_seq, JOURNAL.c.decisions, JOURNAL.c.checksum),
+    )
     .select_from(HEAD)
+    .outerjoin(CUT, CUT.c.id == _ONLY)
     .outerjoin(JOURNAL, JOURNAL.c.first_seq == select(func.max(JOURNAL.c.first_seq)).scalar_subquery())
     .where(HEAD.c.id == _ONLY)
 )
-"""Head and last record as one snapshot sees them."""
+"""Head, cut and last record as one snapshot sees them."""
+
+_ENDING, _FOLLOWING, _FIRST = JOURNAL.alias("ending"), JOURNAL.alias("following"), JOURNAL.alias("first")
+_SEQ = bindparam("seq", type_=_Int64)
+
+MARK: Select[tuple[int, int, int, int, int, int]] = (
+    select(
+        *(CUT.c.seq, CUT.c.checksum, CUT.c.origin),
+        _ENDING.c.checksum.label("ending"),
+        _FOLLOWING.c.previous.label("following"),
+        _FIRST.c.checksum.label("first"),
+    )
+    .select_from(CUT)
+    .outerjoin(
+        _ENDING,
+        and_(
+            _ENDING.c.first_seq
+            == select(func.max(JOURNAL.c.first_seq)).where(JOURNAL.c.first_seq <= _SEQ).scalar_subquery(),
+            _ENDING.c.first_seq + _ENDING.c.decisions - 1 == _SEQ,
+        ),
+    )
+    .outerjoin(_FOLLOWING, _FOLLOWING.c.first_seq == _SEQ + 1)
+    .outerjoin(_FIRST, _FIRST.c.first_seq == 1)
+    .where(CUT.c.id == _ONLY)
+)
+"""The cut; checksum of the record that ends at `seq`; what the next one has for it; checksum of the first record of all."""
+
+MOVE_CUT: Update = (
+    update(CUT)
+    .where(CUT.c.id == _ONLY, CUT.c.seq < _SEQ)
+    .values(seq=_SEQ, checksum=bindparam("checksum", type_=_Int64), origin=bindparam("origin", type_=_Int64))
+)
+"""Changes one row unless that much was cut already; in one transaction with `DROP_RECORDS`."""
+
+DROP_RECORDS: Delete = delete(JOURNAL).where(JOURNAL.c.first_seq <= _SEQ)
 
 START: Select[tuple[int | None]] = select(func.max(JOURNAL.c.first_seq)).where(
     JOURNAL.c.first_seq <= bindparam("from_seq")
@@ -111,8 +168,8 @@ START: Select[tuple[int | None]] = select(func.max(JOURNAL.c.first_seq)).where(
 
 _RANGE = JOURNAL.c.first_seq.between(bindparam("from_seq"), bindparam("to_seq"))
 
-LENGTHS: Select[tuple[int, int]] = (
-    select(JOURNAL.c.first_seq, JOURNAL.c.body_length)
+LENGTHS: Select[tuple[int, int, int]] = (
+    select(JOURNAL.c.first_seq, JOURNAL.c.decisions, JOURNAL.c.body_length)
     .where(_RANGE)
     .order_by(JOURNAL.c.first_seq)
     .limit(bindparam("rows"))
@@ -121,27 +178,35 @@ LENGTHS: Select[tuple[int, int]] = (
 FRAMES = select(JOURNAL).where(_RANGE).order_by(JOURNAL.c.first_seq)
 
 
-def exists(connection: Connection) -> bool:
-    """True when the database holds a journal this engine can use, False when it holds none.
+def version_of(connection: Connection) -> int:
+    """Version of the journal that the database holds, 0 when it holds none.
 
     Raises JournalVersion when a newer engine made it, JournalDamaged when only parts of it are there.
     """
-    names = inspect(
-        connection
-    ).get_table_names()  # one query: table by table, one could see half of what another is making
+    names = _names(connection)
     present = [table for table in METADATA.sorted_tables if table.name in names]
     if not present:
-        return False
+        return 0
+    version = SCHEMA_VERSION
     if SCHEMA in present:
-        version = connection.execute(select(SCHEMA.c.version)).scalar()
-        if version is None:
+        version = connection.execute(select(SCHEMA.c.version)).scalar() or 0
+        if not version:
             raise JournalDamaged(None, f"table {SCHEMA.name} has no row")
         if version > SCHEMA_VERSION:
             raise JournalVersion(version, SCHEMA_VERSION)
-    missing = sorted(table.name for table in METADATA.sorted_tables if table not in present)
+    missing = [table.name for table in METADATA.sorted_tables if table not in present]
+    if version < SCHEMA_VERSION and CUT.name in missing:
+        missing.remove(CUT.name)
     if missing:
-        raise JournalDamaged(None, f"table {', '.join(missing)} is missing")
-    return True
+        raise JournalDamaged(None, f"table {', '.join(sorted(missing))} is missing")
+    return version
+
+
+def upgrade(connection: Connection) -> None:
+    """Give a journal of an older version what it lacks. The caller has started a transaction that no other upgrade shares."""
+    CUT.create(connection, checkfirst=True)
+    _begin_whole(connection)
+    connection.execute(update(SCHEMA).values(version=SCHEMA_VERSION))
 
 
 def create(connection: Connection) -> None:
@@ -149,3 +214,13 @@ def create(connection: Connection) -> None:
     METADATA.create_all(connection)
     connection.execute(insert(SCHEMA).values(id=_ONLY, version=SCHEMA_VERSION))
     connection.execute(insert(HEAD).values(id=_ONLY, seq=0, checksum=0))
+    _begin_whole(connection)
+
+
+def _begin_whole(connection: Connection) -> None:
+    connection.execute(insert(CUT).values(id=_ONLY, seq=0, checksum=0, origin=0))
+
+
+def _names(connection: Connection) -> list[str]:
+    # One query: table by table, one could see half of what another is making.
+    return inspect(connection).get_table_names()

@@ -294,7 +294,7 @@ def test_a_record_behind_the_head_is_never_overwritten(sql_store: SqlStore) -> N
     assert sql_store.head().seq == LAST_SEQ
 
 
-@pytest.mark.parametrize("table", ["journal", "journal_head", "journal_schema"])
+@pytest.mark.parametrize("table", ["journal", "journal_cut", "journal_head", "journal_schema"])
 def test_a_missing_table_or_row_is_damage(sql_store: SqlStore, table: str) -> None:
     with closing(sql_store.open()) as journal:
         fill(journal)
@@ -311,7 +311,7 @@ def test_a_missing_table_or_row_is_damage(sql_store: SqlStore, table: str) -> No
 def test_a_journal_of_a_newer_engine_is_refused_untouched(sql_store: SqlStore) -> None:
     sql_store.open().close()
     with sql_store.connect() as connection:
-        connection.exec_driver_sql("UPDATE journal_schema SET version = 2")
+        connection.exec_driver_sql("UPDATE journal_schema SET version = 3")
     with pytest.raises(JournalVersion, match="newer") as caught:
         sql_store.open()
-    assert (caught.value.found, caught.value.supported) == (2, 1)
+    assert (caught.value.found, caught.value.supported) == (3, 2)
