@@ -86,6 +86,7 @@ class Machine:
             q.GetReservation: lambda x, _: queries.get_reservation(pool, x),
             q.GetOrder: lambda x, _: queries.get_order(pool, x),
             q.ListFulfillmentOrders: lambda x, _: queries.list_work(pool, x),
+            q.FindOwners: lambda x, _: queries.find_owners(pool, x),
             q.ListMovements: lambda x, _: queries.list_movements(pool, x),
             q.GetEntry: lambda x, _: queries.get_entry(pool, x),
             q.ListEntries: lambda x, _: queries.list_entries(pool, x),

@@ -143,6 +143,16 @@ def list_work(pool: Pool, query: q.ListFulfillmentOrders) -> r.FulfillmentOrders
     return r.FulfillmentOrdersAnswer(Outcome.OK, "", tuple(page), keys, more)
 
 
+def find_owners(pool: Pool, query: q.FindOwners) -> r.OwnersAnswer:
+    """Whose things are; looked up one by one, whatever else the store remembers."""
+    order = pool.orders.orders.get(query.order_id)
+    work = pool.orders.fulfillment_orders.get(query.fulfillment_order_id)
+    return r.OwnersAnswer(
+        Outcome.OK, "", pool.reservations.channel_of(query.reservation_id),
+        order.channel_index if order else -1, work.node_index if work else -1,
+    )  # fmt: skip
+
+
 def list_movements(pool: Pool, query: q.ListMovements) -> r.MovementsAnswer:
     """Physical movements of a cell, newest first."""
     sku, node = pool.names.skus.find(query.sku_key), pool.names.nodes.find(query.node_key)

@@ -59,6 +59,15 @@ class ListFulfillmentOrders(Query):
 
 
 @dataclass(frozen=True, slots=True)
+class FindOwners(Query):
+    """Whose a reservation, an order and a fulfillment order are, by their ids; 0: not asked."""
+
+    reservation_id: int
+    order_id: int
+    fulfillment_order_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class ListMovements(Query):
     """``before``: only ring positions below it, 0 for the newest (paging)."""
 

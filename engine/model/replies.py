@@ -237,6 +237,16 @@ class FulfillmentOrdersAnswer(NamedTuple):
     more: bool = False
 
 
+class OwnersAnswer(NamedTuple):
+    """The channels of a reservation and of an order, the node of a fulfillment order; −1 where there is none or it is forgotten."""
+
+    outcome: Outcome
+    subject: str = ""
+    reservation_channel_index: int = -1
+    order_channel_index: int = -1
+    node_index: int = -1
+
+
 class MovementRow(NamedTuple):
     """``position`` in the ring, for paging; request id and reference are in the journal at ``seq``."""
 

@@ -73,6 +73,11 @@ class Reservations:
             tuple(reversed(legs)),
         )
 
+    def channel_of(self, reservation_id: int) -> int:
+        """Channel of the reservation, −1 when it never was or is forgotten."""
+        found, state, _, _, channel, *_ = self._rows[:, reservation_id % self._rows.shape[1]].tolist()
+        return int(channel) if found == reservation_id and state else -1
+
     def check_room(self, reservations: int, legs: int) -> None:
         """Raise CapacityExhausted when that many more do not fit."""
         if int(self._counters[c.RESERVATIONS_OPEN]) + reservations > self._limits.open_reservations_max:

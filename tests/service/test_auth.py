@@ -137,6 +137,25 @@ async def test_work_of_another_node(guarded: World) -> None:
     assert unknown.result.outcome == Outcome.UNKNOWN_FULFILLMENT_ORDER
 
 
+async def test_who_owns_what_is_asked_in_one_small_question(guarded: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step of every store asks it, so it may not depend on how much work is remembered."""
+    await guarded.stock("sku-1", "shop-e", 5)
+    placed = await guarded.client.place_order(place("o", ("sku-1", 1), pickup_node_key="shop-e"))
+    asked: list[str] = []
+    submit = guarded.writer.submit
+
+    def noted(work: Any, *deadline: float) -> Any:
+        asked.append(type(work).__name__)
+        return submit(work, *deadline)
+
+    monkeypatch.setattr(guarded.writer, "submit", noted)
+    request = fulfillment.MarkReadyRequest(fulfillment_order_id=placed.order.fulfillment_order_ids[0])
+    assert (await allowed(guarded, "shop-e", "mark_ready", request)).result.outcome == Outcome.OK
+    denied_cancel = orders.CancelOrderRequest(order_id=placed.order.order_id)
+    assert "'web'" in await denied(guarded, "market", "cancel_order", denied_cancel)
+    assert asked == ["FindOwners", "MarkReady", "FindOwners"]
+
+
 async def test_import_of_another_node(guarded: World) -> None:
     async with AsyncClient(guarded.target, token="secret of shop-e", retries=0) as client:
         own = inventory.ImportStockRequest(sku_keys=["sku-1"], node_keys=["shop-e"], on_hand_units=[3])

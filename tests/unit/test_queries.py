@@ -162,6 +162,21 @@ def test_an_order_is_found_by_id_and_by_key(store: Store) -> None:
     assert store.ask(q.GetOrder(0, 9)).subject == "9"
 
 
+def test_owners_of_what_is_named_by_id(store: Store) -> None:
+    store.reserve(ship([("A", 1)], channel="app"))
+    store.place(ship([("B", 1)]))
+    store.commit(1, channel_key="app")
+    pool = store.machine.pool
+    web, app = (pool.names.channels.find(key) for key in ("web", "app"))
+    for order_id, channel in ((1, web), (2, app)):
+        (found,) = store.work(order_id)
+        answer = store.ask(q.FindOwners(0, 1, order_id, found.fulfillment_order_id))
+        assert answer == (Outcome.OK, "", app, channel, found.node_index)
+    nobody = (Outcome.OK, "", -1, -1, -1)
+    for number in (0, 3, -1, 2**63 - 1, -(2**63)):
+        assert store.ask(q.FindOwners(0, number, number, number)) == nobody, number
+
+
 def work(store: Store, node: str = "", order_id: int = 0, after: int = 0, limit: int = 10, states: Any = ()) -> Any:
     return store.ask(q.ListFulfillmentOrders(0, node, order_id, states, after, limit))
 

@@ -308,3 +308,15 @@ def test_a_new_book_is_empty() -> None:
     for put in (orders.put_stored_orders, orders.put_stored_work, orders.put_stored_returns):
         put(Stored((), (), ()))
     assert (orders.next_order_id, orders.next_fulfillment_order_id, orders.next_return_id) == (1, 1, 1)
+
+
+def test_finding_an_owner_reads_nothing_else() -> None:
+    """A store that asks for its work again and again may be one of many, and everything that ended is remembered."""
+    store = stocked(WIDE)
+    for _ in range(3):
+        shipped(store)
+    machine = folded(store)
+    answer: Any = machine.answer(q.FindOwners(0, 0, 0, 2), store.now_ns)
+    assert answer.node_index == machine.pool.names.nodes.find("dc")
+    records = machine.pool.orders.fulfillment_orders
+    assert [isinstance(records.peek(work_id), bytes) for work_id in (1, 2, 3)] == [True, False, True]
