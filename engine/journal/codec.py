@@ -188,6 +188,13 @@ def decode(record: Record) -> list[Decision]:
     return list(_decisions(record, _body(record)))
 
 
+def decode_requests(record: Record) -> list[tuple[int, str, str]]:
+    """(Sequence, request id, reference) of each decision of a record: a twentieth of the work of ``decode``."""
+    body = _body(record)
+    named = enumerate(body.request_ids)
+    return [(record.first_seq + at, request_id, body.references.get(at, "")) for at, request_id in named]
+
+
 def _decisions(record: Record, body: Body) -> Iterator[Decision]:
     effects = _unpack([record], [body])
     documents: dict[int, list[Any]] = {}

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 
 from engine.journal import Journal
-from engine.journal.codec import decode
+from engine.journal.codec import decode, decode_requests
 from engine.pool.names import Names
 from engine.service.convert.events import fill_event
 from engine.service.door import Engine
@@ -78,5 +78,5 @@ def requests_behind(journal: Journal, seqs: Iterable[int]) -> dict[int, tuple[st
     for seq in sorted(set(seqs)):
         if seq not in found:
             for record in journal.read(seq, limit=1):
-                found |= {decision.seq: (decision.request_id, decision.reference) for decision in decode(record)}
+                found |= {each: (request_id, reference) for each, request_id, reference in decode_requests(record)}
     return found

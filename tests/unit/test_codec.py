@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from engine.journal import JournalDamaged, JournalVersion, Record
-from engine.journal.codec import PACK_FROM_ROWS, VERSION, decode, decode_run, encode
+from engine.journal.codec import PACK_FROM_ROWS, VERSION, decode, decode_requests, decode_run, encode
 from engine.kernels import columns as c
 from engine.model import commands as m
 from engine.model.decisions import Decision, Run
@@ -55,6 +56,18 @@ def test_every_decision_of_a_day_comes_back() -> None:
             for mine, theirs in zip(part, back, strict=True):
                 same(mine, theirs)
             assert encode(back) == record
+
+
+def test_who_asked_is_told_without_reading_the_rest() -> None:
+    store = day(5)
+    store.tell(m.SetStock, sku_key="A", node_key="dc", on_hand_units=1, reference="count 7")
+    store.reserve(ship([("A", 1)]))
+    decisions = store.decisions
+    told = [(each.seq, each.request_id, each.reference) for each in decisions]
+    assert told[-2][2] == "count 7"
+    assert decode_requests(encode(decisions)) == told
+    garbled = [dataclasses.replace(each, encoded=b"garbled") for each in decisions]
+    assert decode_requests(encode(garbled)) == told
 
 
 @pytest.mark.parametrize("rows", [1, 2, PACK_FROM_ROWS - 1, PACK_FROM_ROWS, PACK_FROM_ROWS + 1, 1_000])
