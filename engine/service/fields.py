@@ -34,6 +34,8 @@ MONEY_MICROS_MAX = 10**15
 COST_MICROS_MAX = 10**12
 """Costs that the router adds up: a million of a currency."""
 TTL_NS_MIN = SECOND_NS
+PROBLEMS_MAX = 10_000
+"""Where a check gives up: of so many wrong entries the answer tells the first few anyway."""
 SEQ_MAX = 2**63 - 1
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -104,12 +106,17 @@ class Check:
 
     def wrong(self, path: str, description: str) -> None:
         """The field is missing or malformed."""
-        self._problems.append(Problem(path, description))
+        self._add(Problem(path, description))
 
     def over(self, path: str, what: str, limit: str, value: int, remedy: str = "") -> None:
         """The field is over a limit of GetLimits."""
         text = f"{what}; the limit {limit} is {value}"
-        self._problems.append(Problem(path, f"{text}; {remedy}" if remedy else text, limit, value))
+        self._add(Problem(path, f"{text}; {remedy}" if remedy else text, limit, value))
+
+    def _add(self, problem: Problem) -> None:
+        self._problems.append(problem)
+        if len(self._problems) >= PROBLEMS_MAX:
+            self.done()
 
     # Texts
 
@@ -223,12 +230,17 @@ class Check:
         return self.whole("page_size", value, 1, "page_size_max", self._limits.page_size_max)
 
     def count(self, path: str, count: int, limit: str, most: int, least: int = 1) -> None:
-        """How many entries a repeated field has."""
+        """How many entries a repeated field has. To be asked before any of them is looked at.
+
+        Raises:
+            InvalidRequest: at once when there are too many: they may be millions.
+        """
         if not least <= count <= most:
             if count < least:
                 self.wrong(path, "is empty; give at least one" if least == 1 else f"needs at least {least} entries")
             else:
                 self.over(path, f"has {count} entries", limit, most, "send less at a time")
+                self.done()
 
     def position(self, path: str, latitude: float, longitude: float) -> None:
         """Degrees on the globe."""
@@ -294,13 +306,12 @@ class Check:
         self, path: str, lines: Sequence[Any], limit: str, most: int, least: int = 1
     ) -> tuple[tuple[str, int], ...]:
         """(SKU key, units) of each line."""
+        self.count(path, len(lines), limit, most, least)
         pairs = tuple([(line.sku_key, line.units) for line in lines])
-        if not least <= len(pairs) <= most:
-            self.count(path, len(pairs), limit, most, least)
         longest, most_units = self._limits.key_length_max, self._limits.units_max
         for sku_key, units in pairs:
             if not (0 < units <= most_units and 0 < len(sku_key) <= longest and sku_key.isprintable()):
-                self._bad_lines(path, pairs[:most])
+                self._bad_lines(path, pairs)
                 break
         return pairs
 

@@ -12,7 +12,12 @@ from engine.service.convert.orders import PICKUP_STORES_MAX
 from engine.service.convert.returns import RECEIVED_ITEMS_MAX
 
 MESSAGE_BYTES_MAX = 32 << 20
-"""Longest message taken or sent."""
+"""Longest message taken or sent. A message of empty entries takes sixty times its length when it is read, and a second each ten
+megabytes in which nobody else is answered; hence the two limits below."""
+BATCH_BYTES_MAX = 4 << 20
+"""Longest request of a call that takes many items."""
+REQUEST_BYTES_MAX = 256 << 10
+"""Longest request of any other call."""
 EVENT_STREAMS_MAX = 64
 """Streams of events that are open at a time."""
 
@@ -26,6 +31,8 @@ class Limit(NamedTuple):
     meaning: str
 
 
+_LONG = {"ImportStock", "PutChannels", "PutZoneChart"}
+_MANY = {"BatchGetAvailability", "BatchReserve", "PutNodes", "PutSkus", "ReceiveStock", "RecordSale"}
 _REFUSED = "; more is INVALID_ARGUMENT"
 _FULL = "; then OUTCOME_CAPACITY_EXHAUSTED"
 
@@ -64,6 +71,13 @@ _MEANINGS = {
 
 _BORDER = (
     Limit("message_bytes_max", MESSAGE_BYTES_MAX, "bytes", "Longest message; a longer one is RESOURCE_EXHAUSTED."),
+    Limit("batch_bytes_max", BATCH_BYTES_MAX, "bytes", f"Longest request of {', '.join(sorted(_MANY))}{_REFUSED}."),
+    Limit(
+        "request_bytes_max",
+        REQUEST_BYTES_MAX,
+        "bytes",
+        f"Longest request of any call but those, {', '.join(sorted(_LONG))}{_REFUSED}.",
+    ),
     Limit("event_streams_max", EVENT_STREAMS_MAX, "count", "StreamEvents open at a time; more is RESOURCE_EXHAUSTED."),
     Limit(
         "request_id_characters_max", border.REQUEST_ID_CHARACTERS_MAX, "count", f"Characters of a request id{_REFUSED}."
@@ -94,6 +108,13 @@ _BORDER = (
     Limit("source_seq_max", border.SEQ_MAX, "count", "The number of a feed."),
     Limit("fulfillment_states_max", 7, "count", f"States that ListFulfillmentOrders filters by{_REFUSED}."),
 )
+
+
+def longest_request(call: str) -> tuple[str, int]:
+    """The limit of a call's request in bytes: its name and value."""
+    if call in _LONG:
+        return "message_bytes_max", MESSAGE_BYTES_MAX
+    return ("batch_bytes_max", BATCH_BYTES_MAX) if call in _MANY else ("request_bytes_max", REQUEST_BYTES_MAX)
 
 
 def _unit(name: str) -> str:

@@ -1,6 +1,7 @@
 """How requests are read from their bytes, so that what is no request is told so like any other mistake.
 
-gRPC itself would answer bytes that are no message with UNKNOWN, and write a stack into the log for each.
+gRPC itself would answer bytes that are no message with UNKNOWN, and write a stack into the log for each. What is longer than the
+call's requests are is not read at all.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,22 +11,20 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from engine.service.errors import InvalidRequest, Problem
+from engine.service.limits import longest_request
 
 
 class Unreadable:
-    """Stands where a request would be whose bytes are none: ``refuse`` says so to who sent it."""
+    """Stands where a request would be whose bytes are none, or too many: ``refuse`` says so to who sent it."""
 
-    __slots__ = ("_type",)
+    __slots__ = ("_problem",)
 
-    def __init__(self, type_name: str) -> None:
-        self._type = type_name
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
 
     def refuse(self) -> NoReturn:
         """Raises InvalidRequest."""
-        text = (
-            f"is no {self._type}: its bytes are cut off, malformed, nested too deeply, or hold a text that is not UTF-8"
-        )
-        raise InvalidRequest([Problem("request", text)])
+        raise InvalidRequest([self._problem])
 
 
 class Calls(grpc.GenericRpcHandler):
@@ -40,7 +39,7 @@ class Calls(grpc.GenericRpcHandler):
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """The calls of a service by name."""
         for name, handler in handlers.items():
-            reader = _reader(handler.request_deserializer)
+            reader = _reader(handler.request_deserializer, *longest_request(name))
             self._handlers[f"/{service}/{name}"] = handler._replace(request_deserializer=reader)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
@@ -48,19 +47,18 @@ class Calls(grpc.GenericRpcHandler):
         return self._handlers.get(handler_call_details.method)
 
 
-def _reader(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    unreadable = Unreadable(_type_of(read))
+def _reader(read: Callable[[bytes], Any], limit: str, bytes_max: int) -> Callable[[bytes], Any]:
+    name = read(b"").DESCRIPTOR.full_name
+    text = f"is no {name}: its bytes are cut off, malformed, nested too deeply, or hold a text that is not UTF-8"
+    malformed = Unreadable(Problem("request", text))
 
     def read_or_say(content: bytes) -> Any:
+        if len(content) > bytes_max:
+            long = f"has {len(content)} bytes; the limit {limit} is {bytes_max}; send less at a time"
+            return Unreadable(Problem("request", long, limit, bytes_max))
         try:
             return read(content)
         except DecodeError:
-            return unreadable
+            return malformed
 
     return read_or_say
-
-
-def _type_of(read: Any) -> str:
-    """The full name of the message that a generated class's FromString makes."""
-    name: str = read(b"").DESCRIPTOR.full_name
-    return name

@@ -19,13 +19,14 @@ def import_message(request: pb.ImportStockRequest, rules: Rules, position: int) 
     """The command of message ``position`` of a stream; it is remembered under an id of its own."""
     check = rules.check()
     request_id = check.request_id(request.request_id, IMPORT_ID_CHARACTERS_MAX)
+    rows, nodes = len(request.sku_keys), len(request.node_keys)
+    check.count("sku_keys", rows, "import_rows_per_message_max", check.limits.import_rows_per_message_max)
     sku_keys = check.keys("sku_keys", request.sku_keys)
-    node_keys = check.keys("node_keys", request.node_keys)
-    limits = check.limits
-    rows = len(sku_keys)
-    check.count("sku_keys", rows, "import_rows_per_message_max", limits.import_rows_per_message_max)
-    if len(node_keys) not in (1, rows):
-        check.wrong("node_keys", f"must have 1 entry or one a row ({rows}), has {len(node_keys)}")
+    node_keys: tuple[str, ...] = ()
+    if nodes in (1, rows):
+        node_keys = check.keys("node_keys", request.node_keys)
+    else:
+        check.wrong("node_keys", f"must have 1 entry or one a row ({rows}), has {nodes}")
     on_hand = _units(check, "on_hand_units", request.on_hand_units, rows, 0)
     safety_stock: tuple[int, ...] = ()
     if request.safety_stock_units:
@@ -52,9 +53,10 @@ def import_message(request: pb.ImportStockRequest, rules: Rules, position: int) 
 
 
 def _units(check: Check, path: str, column: Sequence[int], rows: int, least: int) -> tuple[int, ...]:
+    if len(column) != rows:
+        check.wrong(path, f"must have one entry a row ({rows}), has {len(column)}")
+        return ()
     units = tuple(column)
-    if len(units) != rows:
-        check.wrong(path, f"must have one entry a row ({rows}), has {len(units)}")
     if units and not (min(units) >= least and max(units) <= check.limits.units_max):
         for position, value in enumerate(units):
             check.units(f"{path}[{position}]", value, least)

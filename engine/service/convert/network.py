@@ -159,7 +159,7 @@ def put_rate_card(request: pb.PutRateCardRequest, rules: Rules) -> PutRateCard:
     if len(prices) != len(steps) * card.zone_count:
         wanted = f"zone_count × steps = {card.zone_count} × {len(steps)} = {card.zone_count * len(steps)}"
         check.wrong("rate_card.price_micros", f"must have {wanted} entries, has {len(prices)}")
-    if prices and not (min(prices) >= -1 and max(prices) <= COST_MICROS_MAX):
+    elif prices and not (min(prices) >= -1 and max(prices) <= COST_MICROS_MAX):
         for position, price in enumerate(prices):
             check.whole(f"rate_card.price_micros[{position}]", price, -1, "cost_micros_max", COST_MICROS_MAX)
     check.done()
@@ -209,12 +209,14 @@ def _region(check: Check, path: str, region: pb.Region) -> Region:
 
 def _pairs(check: Check, chart: pb.ZoneChart) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
     """The columns of exact pairs; there may be a million, so they are looked at one by one only when one is wrong."""
+    lengths = [len(column) for column in (chart.pair_origins, chart.pair_destinations, chart.pair_zones)]
+    check.count("zone_chart.pair_zones", max(lengths), "zone_pairs_max", check.limits.zone_pairs_max, least=0)
+    if min(lengths) < max(lengths):
+        told = "the three columns of pairs must be of equal length; they have {}, {} and {}".format(*lengths)
+        check.wrong("zone_chart.pair_zones", told)
+        return (), (), ()
     columns = tuple(chart.pair_origins), tuple(chart.pair_destinations), tuple(chart.pair_zones)
     origins, destinations, zones = columns
-    if not len(origins) == len(destinations) == len(zones):
-        lengths = f"{len(origins)}, {len(destinations)} and {len(zones)}"
-        check.wrong("zone_chart.pair_zones", f"the three columns of pairs must be of equal length; they have {lengths}")
-    check.count("zone_chart.pair_zones", len(zones), "zone_pairs_max", check.limits.zone_pairs_max, least=0)
     check.keys("zone_chart.pair_origins", origins)
     check.keys("zone_chart.pair_destinations", destinations)
     if zones and not (min(zones) >= 0 and max(zones) <= check.limits.zones_max):

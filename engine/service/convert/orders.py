@@ -47,7 +47,7 @@ def _priced(check: Check, request: pb.PlaceOrderRequest | pb.IngestOrderRequest,
     return tuple(
         [
             (line.sku_key, line.units, check.money(f"lines[{position}].unit_price", line.unit_price))
-            for position, line in enumerate(request.lines[: check.limits.lines_per_order_max])
+            for position, line in enumerate(request.lines)
         ]
     )
 
@@ -123,7 +123,7 @@ def cancel_order(request: pb.CancelOrderRequest, rules: Rules) -> CancelOrder:
     order_id = check.id("order_id", request.order_id)
     most = check.limits.lines_per_order_max
     check.count("lines", len(request.lines), "lines_per_order_max", most, least=0)
-    lines = tuple([(line.line_index, line.units) for line in request.lines[:most]])
+    lines = tuple([(line.line_index, line.units) for line in request.lines])
     for position, (line_index, units) in enumerate(lines):
         check.whole(f"lines[{position}].line_index", line_index, 0, "lines_per_order_max", most - 1)
         check.units(f"lines[{position}].units", units)

@@ -51,7 +51,7 @@ def _lines(check: Check, request: pb.AuthorizeReturnRequest, *, of_order: bool) 
     most = check.limits.lines_per_order_max
     check.count("lines", len(request.lines), "lines_per_order_max", most)
     lines = []
-    for position, line in enumerate(request.lines[:most]):
+    for position, line in enumerate(request.lines):
         path = f"lines[{position}]."
         check.units(f"{path}units", line.units)
         if of_order:
@@ -79,7 +79,7 @@ def receive_return(request: pb.ReceiveReturnRequest, rules: Rules) -> ReceiveRet
                 check.units(f"items[{position}].units", item.units),
                 check.word(f"items[{position}].disposition", item.disposition, _DISPOSITIONS),
             )
-            for position, item in enumerate(request.items[:RECEIVED_ITEMS_MAX])
+            for position, item in enumerate(request.items)
         ]
     )
     check.done()
