@@ -1,6 +1,7 @@
 """The log of requests: what was asked under which id, and what was answered first."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from msgspec import msgpack
@@ -24,6 +25,16 @@ class Entry(NamedTuple):
     def reply(self) -> Any:
         """The first answer."""
         return _DECODERS[CommandKind(self.kind)].decode(self.encoded)
+
+
+class RequestsImage(NamedTuple):
+    """Everything that a log of requests knows, as columns: the fields of ``Entry`` by request id, oldest first."""
+
+    request_ids: Sequence[str]
+    fingerprints: Sequence[int]
+    seqs: Sequence[int]
+    kinds: Sequence[int]
+    encoded: Sequence[bytes]
 
 
 class RequestLog:
@@ -71,6 +82,18 @@ class RequestLog:
     def rows(self) -> list[tuple[str, Entry]]:
         """Everything remembered, oldest first."""
         return [(request_id, Entry._make(row)) for request_id, row in self._entries.items()]
+
+    def image(self) -> RequestsImage:
+        """Everything, for ``put_image``."""
+        fingerprints, seqs, kinds, encoded = zip(*self._entries.values(), strict=True) if self._entries else ((),) * 4
+        return RequestsImage(list(self._entries), fingerprints, seqs, [int(kind) for kind in kinds], encoded)
+
+    def put_image(self, image: RequestsImage) -> None:
+        """Become what the image tells; the log is empty before."""
+        rows = zip(image.fingerprints, image.seqs, image.kinds, image.encoded, strict=True)
+        self._entries = dict(zip(image.request_ids, rows, strict=True))
+        self._oldest_first.extend(self._entries)
+        self._forget()
 
     def _forget(self) -> None:
         while len(self._entries) > self._maximum:

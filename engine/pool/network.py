@@ -1,6 +1,7 @@
 """The network as records for people and arrays for kernels."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,21 @@ def distance_metres(
     half_east = np.sin((np.radians(longitudes) - np.radians(longitude)) / 2)
     chord = half_north**2 + np.cos(phi) * np.cos(phis) * half_east**2
     return np.asarray(2 * EARTH_RADIUS_METRES * np.arcsin(np.sqrt(np.minimum(chord, 1.0))))
+
+
+class NetworkImage(NamedTuple):
+    """Everything that the network is made of; what kernels see is derived from it."""
+
+    nodes: list[Node]
+    skus: list[Sku]
+    channels: list[Channel]
+    rate_cards: list[RateCard]
+    policies: list[RoutingPolicy]
+    zone_chart: ZoneChart
+    region_keys: list[str]
+    """Of every region that ever was; the chart may name fewer."""
+    source_keys: list[str]
+    currency_code: str
 
 
 class Network:
@@ -96,6 +112,44 @@ class Network:
         if zone <= 0 or zone >= self.rates.shape[1]:
             return -1
         return int(lanes.carrier_cost(self.rates, self.breaks, service_index, zone, grams))
+
+    # All at once
+
+    def image(self) -> NetworkImage:
+        """Everything, for ``put_image``."""
+        names = self._names
+        return NetworkImage(
+            self.nodes,
+            self.skus,
+            self.channels,
+            self.rate_cards,
+            list(self.policies.values()),
+            self.zone_chart,
+            names.regions.keys,
+            names.sources.keys,
+            names.currency_code,
+        )
+
+    def put_image(self, image: NetworkImage) -> None:
+        """Become what the image tells; the network is empty before."""
+        names = self._names
+        for index, key in enumerate(image.region_keys):
+            names.regions.put(index, key)
+        for index, key in enumerate(image.source_keys):
+            names.sources.put(index, key)
+        for policy in image.policies:
+            self.put_policy(policy)
+        for index, card in enumerate(image.rate_cards):
+            self.put_rate_card(index, card)
+        for index, node in enumerate(image.nodes):
+            self.put_node(index, node)
+        for index, sku in enumerate(image.skus):
+            self.put_sku(index, sku)
+        # Channels name nodes, and the chart sets the zones of all nodes at once.
+        for index, channel in enumerate(image.channels):
+            self.put_channel(index, channel)
+        self.put_zone_chart(image.zone_chart)
+        names.currency_code = image.currency_code
 
     # Apply
 

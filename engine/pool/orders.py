@@ -1,7 +1,8 @@
 """Orders, fulfillment orders and returns: the open ones, and the latest of the closed."""
 
 from collections import deque
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from engine.model.decisions import Stored
 from engine.model.limits import Limits
@@ -13,7 +14,24 @@ from engine.model.orders import (
     Order,
     Return,
 )
-from engine.pool.records import Records
+from engine.pool.records import Records, Shelf
+
+
+class BookImage(NamedTuple):
+    """Everything that an order book knows, as columns."""
+
+    orders: Shelf
+    fulfillment_orders: Shelf
+    returns: Shelf
+    key_channels: Sequence[int]
+    keys: Sequence[str]
+    key_orders: Sequence[int]
+    """Channel, key and id of each order that can be found by its key."""
+    closed_orders: Sequence[int]
+    closed_returns: Sequence[int]
+    """Ids, the first to be forgotten first."""
+    following: tuple[int, int, int]
+    """Ids that the next order, fulfillment order and return get."""
 
 
 class OrderBook:
@@ -140,6 +158,42 @@ class OrderBook:
         self.next_return_id = max(self.next_return_id, max(stored.ids, default=0) + 1)
         for return_id in closing:
             self._close_return(return_id)
+
+    # All at once
+
+    def image(self) -> BookImage:
+        """Everything, for ``put_image``."""
+        channels, keys = zip(*self._order_of_key, strict=True) if self._order_of_key else ((), ())
+        return BookImage(
+            self.orders.shelf(lambda order: order.is_open),
+            self.fulfillment_orders.shelf(lambda work: work.is_open),
+            self.returns.shelf(lambda goods: goods.is_open),
+            channels,
+            keys,
+            list(self._order_of_key.values()),
+            list(self._closed_orders),
+            list(self._closed_returns),
+            (self.next_order_id, self.next_fulfillment_order_id, self.next_return_id),
+        )
+
+    def put_image(self, image: BookImage) -> None:
+        """Become what the image tells; the book is empty before. What is closed stays encoded."""
+        self.orders.put_shelf(image.orders)
+        self.fulfillment_orders.put_shelf(image.fulfillment_orders)
+        self.returns.put_shelf(image.returns)
+        self._order_of_key = dict(zip(zip(image.key_channels, image.keys, strict=True), image.key_orders, strict=True))
+        self._closed_orders.extend(image.closed_orders)
+        self._closed_returns.extend(image.closed_returns)
+        self.next_order_id, self.next_fulfillment_order_id, self.next_return_id = image.following
+        self.open_order_count = len(image.orders.open_ids)
+        self.short_units = sum([self.orders[order_id].short_units for order_id in image.orders.open_ids])
+        self.open_fulfillment_order_count = len(image.fulfillment_orders.open_ids)
+        for work_id in image.fulfillment_orders.open_ids:
+            self._open_work.setdefault(self.fulfillment_orders[work_id].node_index, {})[work_id] = None
+        while len(self._closed_orders) > self._closed_max:
+            self._forget_order(self._closed_orders.popleft())
+        while len(self._closed_returns) > self._closed_max:
+            del self.returns[self._closed_returns.popleft()]
 
     # One thing at a time
 

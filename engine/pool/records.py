@@ -1,12 +1,21 @@
 """Records by id, of which those that replay brings are read when somebody asks for them."""
 
-from collections.abc import Iterator, MutableMapping
-from typing import TypeVar
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec import msgpack
 
 T = TypeVar("T")
+_encode = msgpack.Encoder().encode
+
+
+class Shelf(NamedTuple):
+    """Records as columns, all of them encoded; those that ``open_ids`` names are decoded when they are put back."""
+
+    ids: Sequence[int]
+    encoded: Sequence[bytes]
+    open_ids: Sequence[int]
 
 
 class Records(MutableMapping[int, T]):
@@ -52,3 +61,18 @@ class Records(MutableMapping[int, T]):
     def encodable(self) -> dict[int, T | msgspec.Raw]:
         """All of them for an encoder of MessagePack, which takes what is encoded as it is."""
         return {key: msgspec.Raw(kept) if isinstance(kept, bytes) else kept for key, kept in self._kept.items()}
+
+    def shelf(self, is_open: Callable[[T], bool]) -> Shelf:
+        """All of them as columns. What is kept encoded is not open."""
+        kept = self._kept.values()
+        return Shelf(
+            list(self._kept),
+            [each if isinstance(each, bytes) else _encode(each) for each in kept],
+            [key for key, each in self._kept.items() if not isinstance(each, bytes) and is_open(each)],
+        )
+
+    def put_shelf(self, shelf: Shelf) -> None:
+        """Become what the columns tell."""
+        self._kept = dict(zip(shelf.ids, shelf.encoded, strict=True))
+        for key in shelf.open_ids:
+            self[key]
