@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
-from engine.journal import Journal
+from engine.journal import Journal, JournalCut
 from engine.journal.codec import decode, decode_requests
 from engine.pool.names import Names
 from engine.service.convert.events import fill_event
@@ -73,10 +73,15 @@ def _read(journal: Journal, names: Names, from_seq: int) -> tuple[list[pb.Stream
 
 
 def requests_behind(journal: Journal, seqs: Iterable[int]) -> dict[int, tuple[str, str]]:
-    """(Request id, reference) of the decisions with these sequences."""
+    """(Request id, reference) of the decisions with these sequences; those that were cut off the journal are missing."""
     found: dict[int, tuple[str, str]] = {}
+    first_seq = 0
     for seq in sorted(set(seqs)):
-        if seq not in found:
+        if seq in found or seq < first_seq:
+            continue
+        try:
             for record in journal.read(seq, limit=1):
                 found |= {each: (request_id, reference) for each, request_id, reference in decode_requests(record)}
+        except JournalCut as cut:
+            first_seq = cut.first_seq
     return found

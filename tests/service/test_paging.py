@@ -106,6 +106,23 @@ async def test_movements_newest_first_with_who_asked(world: World, page_size: in
     assert [move.journal_seq for move in moves] == sorted({move.journal_seq for move in moves}, reverse=True)
 
 
+async def test_movements_from_before_the_journal_was_cut(world: World) -> None:
+    """They are remembered; only who asked for them is gone."""
+    for number in range(1, 7):
+        request = inventory.SetStockRequest(
+            request_id=f"count-{number}", sku_key="sku-1", node_key="east", on_hand_units=number, reference="sheet"
+        )
+        await world.client.set_stock(request)
+    mark = world.journal.mark(world.writer.last_seq - 2)
+    assert mark is not None
+    world.journal.cut(mark)
+    response = await world.client.list_movements(inventory.ListMovementsRequest(sku_key="sku-1", node_key="east"))
+    assert [move.balance_units for move in response.movements] == [6, 5, 4, 3, 2, 1]
+    assert [(move.request_id, move.reference) for move in response.movements] == [
+        ("count-6", "sheet"), ("count-5", "sheet"), *[("", "")] * 4,
+    ]  # fmt: skip
+
+
 async def test_movements_of_a_cell_that_never_moved(world: World) -> None:
     request = inventory.ListMovementsRequest(sku_key="sku-1", node_key="east")
     response = await world.client.list_movements(request)
