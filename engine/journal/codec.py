@@ -170,10 +170,13 @@ def _column(parts: list[list[T]]) -> list[T]:
 
 def _documents(bodies: list[Body]) -> tuple[tuple[Document, ...], Stored, Stored, Stored]:
     """Documents about the network, orders, fulfillment orders, returns."""
-    rows = _column([body.documents for body in bodies])
-    documents = tuple(_DOCUMENT_DECODERS[row[1]].decode(row[4]) for row in rows if row[1] not in _LIFE_CODES)
-    orders, work, returns = (_stored([row for row in rows if row[1] == code]) for code in _LIFE_CODES)
-    return documents, orders, work, returns
+    lives: dict[int, list[StoredRow]] = {code: [] for code in _LIFE_CODES}
+    others: list[StoredRow] = []
+    for body in bodies:
+        for row in body.documents:
+            lives.get(row[1], others).append(row)
+    orders, work, returns = map(_stored, lives.values())
+    return tuple(_DOCUMENT_DECODERS[row[1]].decode(row[4]) for row in others), orders, work, returns
 
 
 def _stored(rows: list[StoredRow]) -> Stored:

@@ -60,21 +60,20 @@ def unseal(
     """
     if from_seq > head.seq or limit == 0:
         return
-    tail: Tail | None = None
+    seq, checksum = from_seq - 1, 0  # of the record before
     for given, frame in enumerate(frames, 1):
-        if tail is None:
-            tail = _start(frame, from_seq, cut)
-        if frame.first_seq != tail.seq + 1:
-            raise _gap(tail.seq + 1, frame.first_seq)
-        record = _check(frame, tail)
-        tail = Tail(record.last_seq, frame.checksum)
-        if tail.seq > head.seq or (tail.seq == head.seq and tail != head):
+        if given == 1:
+            seq, checksum = _start(frame, from_seq, cut)
+        if frame.first_seq != seq + 1:
+            raise _gap(seq + 1, frame.first_seq)
+        record = _check(frame, checksum)
+        seq, checksum = seq + frame.decisions, frame.checksum
+        if seq >= head.seq and (seq, checksum) != head:
             raise JournalDamaged(record.first_seq, f"the record and the head of the journal (seq {head.seq}) disagree")
         yield record
-        if tail.seq == head.seq or given == limit:
+        if seq == head.seq or given == limit:
             return
-    lost = from_seq if tail is None else tail.seq + 1
-    raise JournalDamaged(lost, f"records are missing: the journal should go on to seq {head.seq}")
+    raise JournalDamaged(seq + 1, f"records are missing: the journal should go on to seq {head.seq}")
 
 
 def check_head(head: Tail, end: Tail) -> None:
@@ -109,25 +108,25 @@ def _start(frame: Frame, from_seq: int, cut: Tail) -> Tail:
     return Tail(frame.first_seq - 1, cut.checksum if frame.first_seq == cut.seq + 1 else frame.previous)
 
 
-def _check(frame: Frame, tail: Tail) -> Record:
-    seq = frame.first_seq
-    if frame.version != FORMAT_VERSION:
+def _check(frame: Frame, checksum_before: int) -> Record:
+    version, seq, count, length, previous, written, body = frame
+    if version != FORMAT_VERSION:
         raise JournalDamaged(
             seq,
-            f"the record has format version {frame.version}, known is {FORMAT_VERSION}",
+            f"the record has format version {version}, known is {FORMAT_VERSION}",
             "If a newer engine has written it, run that engine; else restore the journal from a backup or a replica",
         )
-    if len(frame.body) != frame.body_length:
-        raise JournalDamaged(seq, f"the body has {len(frame.body)} bytes, written were {frame.body_length}")
+    if len(body) != length:
+        raise JournalDamaged(seq, f"the body has {len(body)} bytes, written were {length}")
     try:
-        checksum = _checksum(*frame[:5], frame.body)
+        checksum = _checksum(version, seq, count, length, previous, body)
     except struct.error as error:
         raise JournalDamaged(seq, f"a field of the record is out of range ({error})") from error
-    if checksum != frame.checksum:
-        raise JournalDamaged(seq, f"the checksum is {checksum:#010x}, written was {frame.checksum:#010x}")
-    if frame.previous != tail.checksum:
+    if checksum != written:
+        raise JournalDamaged(seq, f"the checksum is {checksum:#010x}, written was {written:#010x}")
+    if previous != checksum_before:
         raise _loose(seq)
-    return Record(frame.first_seq, frame.decisions, frame.body)
+    return Record(seq, count, body)
 
 
 def _gap(expected: int, found: int) -> JournalDamaged:

@@ -209,8 +209,7 @@ class SqlJournal:
             if not lengths:
                 return
             chunk_end = lengths[_chunk(lengths, _CHUNK_BYTES) - 1][0]
-            for row in self._fetch(tables.FRAMES, from_seq=next_seq, to_seq=chunk_end):
-                yield Frame._make(row)
+            yield from map(Frame._make, self._fetch(tables.FRAMES, from_seq=next_seq, to_seq=chunk_end))
             next_seq = chunk_end + 1
 
     def _end(self) -> tuple[Tail, Mark]:
