@@ -21,7 +21,9 @@ IMPORT_TIMEOUT_S = 600.0
 PAUSE_FIRST_S = 0.1
 PAUSE_MAX_S = 2.0
 
-_RETRIED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+_ELSEWHERE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+"""Another server may answer. CANCELLED is what gRPC says for a server that closes before it has looked at the call."""
+_RETRIED = (*_ELSEWHERE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -40,6 +42,7 @@ class Targets:
         if not self.names:
             raise ValueError('target must be "host:port", or several of them')
         self.at = 0
+        self.closed = False
 
     def leave(self, at: int) -> None:
         """Go on at the next one, unless another call has left this one already."""
@@ -81,9 +84,9 @@ class Attempts:
             StockpoolError: there is none: the error will not go away by itself, or retries or time are used up.
         """
         failure = StockpoolError(self._call, error)
-        if failure.code not in _RETRIED or self._made >= self._retries:
+        if failure.code not in _RETRIED or self._made >= self._retries or self._targets.closed:
             raise failure from error
-        if failure.code is grpc.StatusCode.UNAVAILABLE:
+        if failure.code in _ELSEWHERE:
             self._targets.leave(self._at)
             self._unavailable.add(self._at)
             if self._targets.at not in self._unavailable:

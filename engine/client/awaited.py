@@ -33,6 +33,8 @@ class AsyncClient(AwaitedCalls):
         """The connection to a target by its number, opened when it is first used, in the running event loop."""
         channel = self._channels.get(at)
         if channel is None:
+            if self.targets.closed:
+                raise ValueError("the client is closed")
             target, credentials = self.targets.names[at], self.credentials()
             if credentials is None:
                 channel = grpc.aio.insecure_channel(target, options=self._options)
@@ -93,7 +95,8 @@ class AsyncClient(AwaitedCalls):
                 call.cancel()  # frees the stream when the reader stops early; nothing to do when it has ended
 
     async def close(self) -> None:
-        """Close the connections; calls under way are cancelled."""
+        """Close the connections; calls under way are cancelled, and there can be no others."""
+        self.targets.closed = True
         while self._channels:
             await self._channels.popitem()[1].close()
 

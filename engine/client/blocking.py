@@ -39,6 +39,8 @@ class Client(BlockingCalls):
         with self._opening:
             channel = self._channels.get(at)
             if channel is None:
+                if self.targets.closed:
+                    raise ValueError("the client is closed")
                 target, credentials = self.targets.names[at], self.credentials()
                 if credentials is None:
                     channel = grpc.insecure_channel(target, options=self._options)
@@ -96,7 +98,8 @@ class Client(BlockingCalls):
                 call.cancel()  # frees the stream when the reader stops early; nothing to do when it has ended
 
     def close(self) -> None:
-        """Close the connections; calls under way are cancelled."""
+        """Close the connections; calls under way are cancelled, and there can be no others."""
+        self.targets.closed = True
         while self._channels:
             self._channels.popitem()[1].close()
 

@@ -174,6 +174,28 @@ async def test_the_blocking_client_does_the_same(one: Place, two: Place) -> None
     assert one.ids == two.ids
 
 
+async def test_a_server_that_closes_is_asked_again(one: Place) -> None:
+    """gRPC cancels what a closing server has not looked at."""
+    one.first = [lambda context: context.abort(grpc.StatusCode.CANCELLED, "closing")]
+    async with AsyncClient(one.target) as client:
+        assert (await client.reserve(ReserveRequest())).result.journal_seq == 1
+    assert len(one.ids) == 2
+
+
+async def test_a_closed_client_says_so(one: Place) -> None:
+    client = AsyncClient([one.target, NOBODY])
+    await client.reserve(ReserveRequest())
+    waiting = asyncio.ensure_future(client.reserve(ReserveRequest()))
+    one.first = [lambda _: asyncio.sleep(60)]
+    while len(one.ids) < 2:  # noqa: ASYNC110 - nobody here can be told
+        await asyncio.sleep(0.001)
+    await client.close()
+    with pytest.raises((StockpoolError, asyncio.CancelledError)):
+        await waiting
+    with pytest.raises(ValueError, match="the client is closed"):
+        client.channel_at(1)
+
+
 @pytest.mark.parametrize("target", ["", " , ", ()])
 def test_there_must_be_a_target(target: Any) -> None:
     with pytest.raises(ValueError, match="target"):
