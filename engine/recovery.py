@@ -1,12 +1,13 @@
-"""Start-up is replay: the journal from the beginning to its end, folded into an empty machine."""
+"""Start-up is replay: the journal folded into a machine, from its beginning or from the newest good snapshot on, to its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from engine.core.image import NoRoom
 from engine.core.machine import Machine
-from engine.journal import Journal, JournalDamaged, JournalError, Record
+from engine.journal import Journal, JournalCut, JournalDamaged, JournalError, Record
 from engine.journal.codec import decode, decode_run
-from engine.model.decisions import Decision
 from engine.model.limits import Limits
+from engine.snapshots import SnapshotFolder, newest_machine
 
 BYTES_PER_RUN = 1 << 18
 """Bytes of records gathered before they are folded: what is paid for each run is then next to nothing."""
@@ -23,44 +24,99 @@ class LimitsTooLow(JournalError):
         )
 
 
+class SnapshotMissing(JournalError):
+    """The journal was cut, and no snapshot can be used that takes the place of what is gone."""
+
+    def __init__(self, first_seq: int, folder: SnapshotFolder) -> None:
+        self.first_seq = first_seq
+        super().__init__(
+            f"the journal begins at seq {first_seq}: what came before was cut off behind a snapshot. A snapshot at seq {first_seq - 1} or "
+            f"later is needed, and {folder.path} has none that is good: bring one back from a backup of that folder"
+        )
+
+
 def recover(
-    journal: Journal, limits: Limits, *, to_seq: int | None = None, progress: Callable[[int], None] | None = None
+    journal: Journal,
+    limits: Limits,
+    *,
+    to_seq: int | None = None,
+    snapshots: SnapshotFolder | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Machine:
     """A machine in the state that the journal tells, up to and with ``to_seq`` (default: its end).
 
-    ``progress`` is told the sequence reached, now and then. Raises JournalDamaged with the sequence that cannot be read, and
-    LimitsTooLow when a limit was lowered below what the journal needs.
+    With ``snapshots`` from the newest good one on. ``progress`` is told the sequence reached, now and then.
+
+    Raises:
+        JournalDamaged: with the sequence that cannot be read.
+        JournalCut, SnapshotMissing: the beginning was cut off and nothing takes its place.
+        SnapshotForeign: the snapshots are of another journal.
+        LimitsTooLow: a limit was lowered below what the journal needs.
     """
-    machine = Machine(limits)
-    waiting: list[Record] = []
-    tail: list[Decision] = []
-    size = 0
-    following = 1
-    for record in journal.read():
-        if record.first_seq != following:
-            raise JournalDamaged(following, f"the next record starts at seq {record.first_seq}")
-        if to_seq is not None and record.last_seq >= to_seq:
+    machine = None
+    try:
+        if snapshots is not None:
+            machine = newest_machine(snapshots, journal, limits, to_seq=to_seq)
+    except NoRoom as error:
+        raise LimitsTooLow(journal.last_seq(), str(error)) from error
+    if machine is None:
+        machine = Machine(limits)
+    try:
+        advance(machine, journal, to_seq=to_seq, progress=progress)
+    except JournalCut as error:
+        if snapshots is not None and machine.seq == 0:
+            raise SnapshotMissing(error.first_seq, snapshots) from None
+        raise
+    return machine
+
+
+def advance(
+    machine: Machine, journal: Journal, *, to_seq: int | None = None, progress: Callable[[int], None] | None = None
+) -> None:
+    """Fold what the journal tells after the machine's last decision, up to and with ``to_seq`` (default: its end)."""
+    for records in runs(journal, machine.seq + 1):
+        if to_seq is not None and records[-1].last_seq >= to_seq:
+            whole = [record for record in records if record.last_seq <= to_seq]
+            fold(machine, whole)
             # A query may have looked in the middle of a group: only so many decisions of the last record count.
-            tail = [decision for decision in decode(record) if decision.seq <= to_seq]
+            for decision in decode(records[len(whole)]) if machine.seq < to_seq else ():
+                if machine.seq < decision.seq <= to_seq:
+                    machine.apply(decision)
             break
+        fold(machine, records)
+        if progress:
+            progress(machine.seq)
+    if progress:
+        progress(machine.seq)
+
+
+def runs(journal: Journal, from_seq: int) -> Iterator[list[Record]]:
+    """The records from the one that holds ``from_seq`` on, in runs that are worth folding together."""
+    waiting: list[Record] = []
+    size = 0
+    following = from_seq
+    for record in journal.read(from_seq):
+        if record.first_seq != following and (waiting or record.first_seq > from_seq):
+            raise JournalDamaged(following, f"the next record starts at seq {record.first_seq}")
         following = record.last_seq + 1
         waiting.append(record)
         size += len(record.body)
         if size >= BYTES_PER_RUN:
-            _fold(machine, waiting)
+            yield waiting
             waiting, size = [], 0
-            if progress:
-                progress(machine.seq)
     if waiting:
-        _fold(machine, waiting)
-    for decision in tail:
-        machine.apply(decision)
-    if progress:
-        progress(machine.seq)
-    return machine
+        yield waiting
 
 
-def _fold(machine: Machine, records: list[Record]) -> None:
+def fold(machine: Machine, records: list[Record]) -> None:
+    """Fold consecutive records into a machine that stands in the first of them or right before it. Raises LimitsTooLow."""
+    if records and records[0].first_seq <= machine.seq:
+        for decision in decode(records[0]):
+            if decision.seq > machine.seq:
+                machine.apply(decision)
+        records = records[1:]
+    if not records:
+        return
     run = decode_run(records)
     try:
         machine.apply_run(run)

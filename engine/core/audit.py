@@ -14,6 +14,8 @@ from engine.model.replies import StatusAnswer
 from engine.pool.pool import Pool
 
 FINDINGS_MAX = 100
+DIGEST_VERSION = 1
+"""Goes up when ``digest`` gives another value for the same state: digests that were kept compare with those of their version alone."""
 
 INVARIANTS = {
     kernels.RESERVED_IS_LEGS: "reserved = Σ legs of open reservations",

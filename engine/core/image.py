@@ -3,7 +3,7 @@
 What a snapshot keeps, and what the audit compares. The heap of expiries is not in it: it follows from the open reservations.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,6 +15,16 @@ from engine.model.limits import Limits
 from engine.pool.network import NetworkImage
 from engine.pool.orders import BookImage
 from engine.pool.pool import Pool
+
+
+class ColumnSource(Protocol):
+    """Where the matrices of ``Columns`` come from, by the names of its fields: memory, or the file of a snapshot."""
+
+    def shape(self, name: str) -> tuple[int, int]:
+        """Rows and entries of a matrix."""
+
+    def put(self, name: str, out: Integers) -> None:
+        """Write a matrix into one of exactly its shape."""
 
 
 class Columns(NamedTuple):
@@ -37,13 +47,26 @@ class Columns(NamedTuple):
     counters: Integers
     """One row."""
 
+    def shape(self, name: str) -> tuple[int, int]:
+        """See `ColumnSource`."""
+        rows, entries = self._matrix(name).shape
+        return rows, entries
+
+    def put(self, name: str, out: Integers) -> None:
+        """See `ColumnSource`."""
+        out[:] = self._matrix(name)
+
+    def _matrix(self, name: str) -> Integers:
+        matrix: Integers = getattr(self, name)
+        return matrix
+
 
 class Image(NamedTuple):
-    """A machine at one sequence. Its arrays may be views of a machine: they are good until that machine goes on."""
+    """A machine at one sequence. Its columns may be views of a machine: they are good until that machine goes on."""
 
     seq: int
     now_ns: int
-    columns: Columns
+    columns: ColumnSource
     network: NetworkImage
     orders: BookImage
     requests: RequestsImage
@@ -59,14 +82,15 @@ def image_of(machine: Machine) -> Image:
     return Image(
         machine.seq,
         machine.now_ns,
-        _columns(pool),
+        columns_of(pool),
         pool.network.image(),
         pool.orders.image(),
         machine.requests.image(),
     )
 
 
-def _columns(pool: Pool) -> Columns:
+def columns_of(pool: Pool) -> Columns:
+    """The arrays of the pool; views of it, but for those that lie otherwise there."""
     cells, skus, index, reservations, held, _, movements, feeds, counters = pool.state
     slots, size = pool.counter(c.SLOTS_USED), movements.shape[1]
     oldest = pool.counter(c.MOVEMENT_NEXT) % size if pool.counter(c.MOVEMENT_NEXT) > size else 0
@@ -105,12 +129,12 @@ def machine_of(image: Image, limits: Limits) -> Machine:
 
 
 def _require_room(image: Image, limits: Limits) -> None:
-    columns, network = image.columns, image.network
+    shape, network = image.columns.shape, image.network
     for name, used in (
-        ("cells_max", columns.cells.shape[1]),
-        ("skus_max", columns.skus.shape[1]),
-        ("reservation_legs_max", columns.held.shape[1]),
-        ("sources_max", columns.feeds.shape[0]),
+        ("cells_max", shape("cells")[1]),
+        ("skus_max", shape("skus")[1]),
+        ("reservation_legs_max", shape("held")[1]),
+        ("sources_max", shape("feeds")[0]),
         ("nodes_max", len(network.nodes)),
         ("channels_max", len(network.channels)),
         ("services_max", len(network.rate_cards)),
@@ -120,22 +144,30 @@ def _require_room(image: Image, limits: Limits) -> None:
             raise NoRoom(name)
 
 
-def _put_columns(pool: Pool, columns: Columns) -> None:
-    cells, skus, index, reservations, held, expiry, movements, feeds, counters = pool.state
-    cells[:, : columns.cells.shape[1]] = columns.cells
-    skus[:, : columns.skus.shape[1]] = columns.skus
-    if columns.directory.shape[1] > index.size:
-        raise NoRoom("cells_max")
-    index[: columns.directory.shape[1]] = columns.directory[0]
-    held[:, : columns.held.shape[1]] = columns.held
-    feeds[: columns.feeds.shape[0], : columns.feeds.shape[1]] = columns.feeds
-    counters[:] = columns.counters[0]
-    _put_reservations(reservations, columns.reservations)
-    _put_expiry(expiry, columns.reservations, counters)
+def _put_columns(pool: Pool, columns: ColumnSource) -> None:
+    cells, skus, directory, reservations, held, expiry, movements, feeds, counters = pool.state
+    for name, out in (
+        ("cells", cells),
+        ("skus", skus),
+        ("directory", directory[None, :]),
+        ("held", held),
+        ("feeds", feeds),
+        ("counters", counters[None, :]),
+    ):
+        rows, entries = columns.shape(name)
+        if entries > out.shape[1]:
+            raise NoRoom("cells_max")
+        columns.put(name, out[:rows, :entries])
+    kept = np.empty(columns.shape("reservations"), dtype=np.int64)
+    columns.put("reservations", kept)
+    _put_reservations(reservations, kept)
+    _put_expiry(expiry, kept, counters)
+    ring = np.empty(columns.shape("movements"), dtype=np.int64)
+    columns.put("movements", ring)
     size = movements.shape[1]
-    kept = columns.movements[:, -size:]
-    first = int(counters[c.MOVEMENT_NEXT]) - kept.shape[1]
-    movements[:, np.arange(first, first + kept.shape[1]) % size] = kept
+    ring = ring[:, -size:]
+    first = int(counters[c.MOVEMENT_NEXT]) - ring.shape[1]
+    movements[:, np.arange(first, first + ring.shape[1]) % size] = ring
 
 
 def _put_reservations(reservations: Integers, kept: Integers) -> None:
