@@ -17,6 +17,10 @@ COMMANDS = {
     "import": ("engine.cli.imports:import_files", "Bring in nodes, SKUs, counts, orders and returns from files."),
     "status": ("engine.cli.operation:status", "Print counts and totals of a server."),
     "audit": ("engine.cli.operation:audit", "Recompute every derived quantity and compare; on the wire or offline."),
+    "torture": (
+        "engine.cli.torture:torture",
+        "Kill a real server under load again and again, and prove that nothing was lost.",
+    ),
     "warm": ("engine.cli.warm:warm", "Compile every kernel now, so that no server start has to."),
     "availability": ("engine.cli.stock:availability", "What a channel may sell."),
     "reserve": ("engine.cli.reservation:reserve", "Hold units for a shopper."),

@@ -53,18 +53,19 @@ async def recount(
     seed: int,
     answered: Mapping[tuple[str, int], int],
     progress: Callable[[int], None],
+    books: Recount | None = None,
 ) -> RecountResult:
     """Recounts the whole journal of an idle server and compares the outcome with what the server says.
 
     ``channel_key`` is a channel over all nodes, asked for the sample of cells that ``seed`` draws. ``answered`` is how often callers were
     given each outcome by each call: every answer must be a decision of the journal, and every decision somebody's answer. ``progress`` is
-    told the last sequence after each message.
+    told the last sequence after each message. ``books`` are empty ones of the caller's own, to look into afterwards.
 
     Raises:
         StockpoolError: a call failed.
     """
     begun = perf_counter()
-    books = Recount()
+    books = Recount() if books is None else books
     status = await _read_to_the_end(client, books, progress)
     _compare_totals(books, status)
     _compare_answers(books, answered)
