@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 from engine.model.decisions import Stored
@@ -239,4 +240,4 @@ def _latest(stored: Stored) -> Iterable[tuple[int, bytes]]:
 
 def _left(stored: Stored, states: Container[int]) -> dict[int, None]:
     """Ids that are in none of these states any more, in the order in which they left them."""
-    return dict.fromkeys(each for each, state in zip(stored.ids, stored.states, strict=True) if state not in states)
+    return dict.fromkeys(compress(stored.ids, [state not in states for state in stored.states]))
