@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from engine.core.machine import Machine, Repeated
 from engine.journal import Journal, JournalFenced
 from engine.journal.codec import encode
-from engine.model.commands import Command, Malformed, Reserve
+from engine.model.commands import Command, Malformed, Reserve, TooOld
 from engine.model.decisions import Decision
 from engine.model.queries import Query
 
@@ -121,7 +121,7 @@ class GroupCommit:
                     return SeqNotReached(machine.seq)
                 return Answer(machine.seq, machine.answer(work, now_ns))
             decision = machine.decide(work, now_ns)
-        except Malformed as error:
+        except (Malformed, TooOld) as error:
             return error
         except Exception as error:
             # A defect in deciding. It has changed nothing, so the others of the group go on.
@@ -142,7 +142,7 @@ class GroupCommit:
         for work, waiter, deadline_s in jobs[at : at + self._items_max]:
             if not isinstance(work, Reserve) or deadline_s <= instant_s or waiter.cancelled():
                 break
-            if work.request_id in commands or machine.knows(work.request_id):
+            if work.age_ns or work.request_id in commands or machine.knows(work.request_id):
                 break
             commands[work.request_id] = work
         if len(commands) < 2:

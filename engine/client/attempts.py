@@ -25,6 +25,10 @@ _ELSEWHERE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 """Another server may answer. CANCELLED is what gRPC says for a server that closes before it has looked at the call."""
 _RETRIED = (*_ELSEWHERE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
+AGE_KEY = "stockpool-request-age-ms"
+"""Metadata: milliseconds since a request was first sent. The server refuses what it may have decided and forgotten meanwhile."""
+Metadata = tuple[tuple[str, str], ...]
+
 MessageT = TypeVar("MessageT", bound=Message)
 
 
@@ -53,24 +57,35 @@ class Targets:
 class Attempts:
     """The attempts of one call: what is left of its deadline, and whether, when and where to try again."""
 
-    def __init__(self, call: str, timeout_s: float | None, retries: int, targets: Targets) -> None:
+    def __init__(self, call: str, timeout_s: float | None, retries: int, targets: Targets, age_s: float = 0.0) -> None:
         self._call = call
-        self._ends = None if timeout_s is None else time.monotonic() + timeout_s
+        now = time.monotonic()
+        self._first_sent = now - age_s
+        self._new = age_s == 0.0
+        self._ends = None if timeout_s is None else now + timeout_s
         self._retries = retries
         self._targets = targets
         self._at = targets.at
         self._made = 0
+        self._tried = 0
         self._unavailable: set[int] = set()
 
     def at(self) -> int:
         """Number of the target to call now."""
         self._at = self._targets.at
+        self._tried += 1
         return self._at
 
     @property
     def remaining_s(self) -> float | None:
         """Seconds until the deadline; None without one."""
         return None if self._ends is None else max(0.0, self._ends - time.monotonic())
+
+    def metadata(self, always: Metadata) -> Metadata:
+        """What goes with the attempt that ``at`` began: it tells how old the request is, unless it is sent for the first time."""
+        if self._new and self._tried <= 1:
+            return always
+        return (*always, (AGE_KEY, str(int((time.monotonic() - self._first_sent) * 1000) + 1)))
 
     def begin_again(self) -> None:
         """Forget the failures so far: the call made progress."""

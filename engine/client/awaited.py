@@ -60,7 +60,9 @@ class AsyncClient(AwaitedCalls):
             )
             try:
                 response: inventory.ImportStockResponse = await invoke(
-                    _import_messages(requests, fresh_id), timeout=attempts.remaining_s, metadata=self.metadata
+                    _import_messages(requests, fresh_id),
+                    timeout=attempts.remaining_s,
+                    metadata=attempts.metadata(self.metadata),
                 )
             except grpc.RpcError as error:
                 await asyncio.sleep(attempts.pause_s(error))

@@ -65,7 +65,7 @@ class Client(BlockingCalls):
                 return invoke(
                     (import_message(request, fresh_id) for request in requests),
                     timeout=attempts.remaining_s,
-                    metadata=self.metadata,
+                    metadata=attempts.metadata(self.metadata),
                 )
             except grpc.RpcError as error:
                 time.sleep(attempts.pause_s(error))

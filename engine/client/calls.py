@@ -39,16 +39,20 @@ Response_co = TypeVar("Response_co", bound=Message, covariant=True)
 class SyncCall(Protocol[Request_contra, Response_co]):
     """A call of ``Client``."""
 
-    def __call__(self, request: Request_contra, *, timeout_s: float | None = None) -> Response_co:
-        """Call and wait; ``timeout_s`` instead of the client's own."""
+    def __call__(self, request: Request_contra, *, timeout_s: float | None = None, age_s: float = 0.0) -> Response_co:
+        """Call and wait; ``timeout_s`` instead of the client's own. ``age_s``: when an earlier call may have brought this request to
+        the server, how long ago that was: then it is decided once or refused (REQUEST_TOO_OLD), whatever was forgotten meanwhile.
+        """
         ...
 
 
 class AsyncCall(Protocol[Request_contra, Response_co]):
     """A call of ``AsyncClient``."""
 
-    async def __call__(self, request: Request_contra, *, timeout_s: float | None = None) -> Response_co:
-        """Call; ``timeout_s`` instead of the client's own."""
+    async def __call__(
+        self, request: Request_contra, *, timeout_s: float | None = None, age_s: float = 0.0
+    ) -> Response_co:
+        """Call; ``timeout_s`` instead of the client's own, ``age_s`` as in `SyncCall`."""
         ...
 
 
@@ -94,13 +98,15 @@ class Unary(Generic[RequestT, ResponseT]):
     def _blocking(self, client: BlockingCalls) -> SyncCall[RequestT, ResponseT]:
         invoker, name = self._invokers(client), self._call
 
-        def call(request: RequestT, *, timeout_s: float | None = None) -> ResponseT:
+        def call(request: RequestT, *, timeout_s: float | None = None, age_s: float = 0.0) -> ResponseT:
             message = with_request_id(request)
-            attempts = client.attempts(name, timeout_s)
+            attempts = client.attempts(name, timeout_s, age_s)
             while True:
                 invoke = invoker(attempts.at())
                 try:
-                    response: ResponseT = invoke(message, timeout=attempts.remaining_s, metadata=client.metadata)
+                    response: ResponseT = invoke(
+                        message, timeout=attempts.remaining_s, metadata=attempts.metadata(client.metadata)
+                    )
                 except grpc.RpcError as error:
                     time.sleep(attempts.pause_s(error))
                 else:
@@ -111,13 +117,15 @@ class Unary(Generic[RequestT, ResponseT]):
     def _awaited(self, client: AwaitedCalls) -> AsyncCall[RequestT, ResponseT]:
         invoker, name = self._invokers(client), self._call
 
-        async def call(request: RequestT, *, timeout_s: float | None = None) -> ResponseT:
+        async def call(request: RequestT, *, timeout_s: float | None = None, age_s: float = 0.0) -> ResponseT:
             message = with_request_id(request)
-            attempts = client.attempts(name, timeout_s)
+            attempts = client.attempts(name, timeout_s, age_s)
             while True:
                 invoke = invoker(attempts.at())
                 try:
-                    response: ResponseT = await invoke(message, timeout=attempts.remaining_s, metadata=client.metadata)
+                    response: ResponseT = await invoke(
+                        message, timeout=attempts.remaining_s, metadata=attempts.metadata(client.metadata)
+                    )
                 except grpc.RpcError as error:
                     await asyncio.sleep(attempts.pause_s(error))
                 else:
@@ -168,9 +176,10 @@ class Calls:
         """Where the server was last answering, or the first place to ask."""
         return self.targets.names[self.targets.at]
 
-    def attempts(self, call: str, timeout_s: float | None) -> Attempts:
+    def attempts(self, call: str, timeout_s: float | None, age_s: float) -> Attempts:
         """The attempts of a call, within ``timeout_s`` or the client's own."""
-        return Attempts(call, self.timeout_s if timeout_s is None else timeout_s, self.retries, self.targets)
+        timeout_s = self.timeout_s if timeout_s is None else timeout_s
+        return Attempts(call, timeout_s, self.retries, self.targets, age_s)
 
     def credentials(self) -> grpc.ChannelCredentials | None:
         """What TLS needs; None without it."""

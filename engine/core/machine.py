@@ -110,8 +110,16 @@ class Machine:
             same = known.fingerprint == command.fingerprint and known.kind == case.kind
             reused = REPLY_OF[case.kind](Outcome.REQUEST_ID_REUSED, command.request_id)
             return Repeated(known.seq, known.reply() if same else reused)
+        if command.age_ns:
+            self._require_window(command, now_ns)
         draft = case.decide(command, now_ns)
         return self._decision(case.kind, command, draft, now_ns)
+
+    def _require_window(self, command: m.Command, now_ns: int) -> None:
+        """Of a request that was sent before, and is unknown, it must be certain that it was never decided."""
+        window_ns = self.pool.limits.request_window_ns
+        if command.age_ns > window_ns or now_ns - command.age_ns <= self.requests.forgotten_ns(now_ns):
+            raise m.TooOld(command.age_ns)
 
     def decide_reserves(self, commands: Sequence[m.Reserve], now_ns: int) -> tuple[list[Decision], Integers] | None:
         """Judge consecutive Reserves whose request ids are new and differ: one kernel call for all.
@@ -194,6 +202,7 @@ class Machine:
             self._note(decision)
 
     def _note(self, decision: Decision) -> None:
+        self.requests.note(decision.seq, decision.now_ns)
         if decision.request_id:
             entry = (decision.fingerprint, decision.seq, decision.kind, decision.encoded)
             self.requests.put(decision.request_id, entry)
@@ -205,7 +214,7 @@ class Machine:
         self.pool.apply_run(run)
         self.requests.put_run(run)
         self.seq = run.first_seq + len(run.kinds) - 1
-        self.now_ns = run.now_ns
+        self.now_ns = run.times_ns[-1]
 
     def answer(self, query: q.Query, now_ns: int) -> Reply:
         """Answer a query about the present. Changes nothing."""

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import msgpack
 
@@ -12,6 +12,10 @@ from engine.model.replies import REPLY_OF
 
 encode_reply = msgpack.Encoder().encode
 _DECODERS = {kind: msgpack.Decoder(reply) for kind, reply in REPLY_OF.items()}
+
+
+MARKS: Final = 500
+"""Into so many parts the log divides the time that it remembers."""
 
 
 class Entry(NamedTuple):
@@ -35,6 +39,8 @@ class RequestsImage(NamedTuple):
     seqs: Sequence[int]
     kinds: Sequence[int]
     encoded: Sequence[bytes]
+    forgotten_seq: int
+    marks: Sequence[tuple[int, int]]
 
 
 class RequestLog:
@@ -46,6 +52,10 @@ class RequestLog:
         self._entries: dict[str, tuple[int, int, int, bytes]] = {}
         # The keys of the above. The first key of a dict is found only behind all that were deleted before it.
         self._oldest_first: deque[str] = deque()
+        self._forgotten_seq = 0  # of the newest entry that was forgotten
+        # (seq, time) of every so many decisions, from the last before the oldest entry on: when something was forgotten.
+        self._mark_step = max(1, maximum // MARKS)
+        self._marks: deque[tuple[int, int]] = deque()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -54,6 +64,17 @@ class RequestLog:
         """What is remembered of a request."""
         found = self._entries.get(request_id)
         return None if found is None else Entry._make(found)
+
+    def note(self, seq: int, now_ns: int) -> None:
+        """Tell the time of each decision, before it is remembered."""
+        if not seq % self._mark_step:
+            self._marks.append((seq, now_ns))
+
+    def forgotten_ns(self, now_ns: int) -> int:
+        """No request that was decided after this instant has been forgotten; 0: none has been. Late by a 500th of the window at most."""
+        if not self._forgotten_seq:
+            return 0
+        return next((time_ns for seq, time_ns in self._marks if seq >= self._forgotten_seq), now_ns)
 
     def put(self, request_id: str, entry: tuple[int, int, int, bytes]) -> None:
         """Remember a request that was decided, by the fields of its ``Entry``."""
@@ -65,6 +86,9 @@ class RequestLog:
     def put_run(self, run: Run) -> None:
         """Remember all requests of a run; the engine's own decisions have no id."""
         seqs = range(run.first_seq, run.first_seq + len(run.kinds))
+        step = self._mark_step
+        for seq in range(-(-run.first_seq // step) * step, seqs.stop, step):
+            self._marks.append((seq, run.times_ns[seq - run.first_seq]))
         rows = list(zip(run.fingerprints, seqs, run.kinds, run.replies, strict=True))
         entries = dict(zip(run.request_ids, rows, strict=True))
         entries.pop("", None)
@@ -86,15 +110,29 @@ class RequestLog:
     def image(self) -> RequestsImage:
         """Everything, for ``put_image``."""
         fingerprints, seqs, kinds, encoded = zip(*self._entries.values(), strict=True) if self._entries else ((),) * 4
-        return RequestsImage(list(self._entries), fingerprints, seqs, [int(kind) for kind in kinds], encoded)
+        return RequestsImage(
+            list(self._entries),
+            fingerprints,
+            seqs,
+            [int(kind) for kind in kinds],
+            encoded,
+            self._forgotten_seq,
+            list(self._marks),
+        )
 
     def put_image(self, image: RequestsImage) -> None:
         """Become what the image tells; the log is empty before."""
         rows = zip(image.fingerprints, image.seqs, image.kinds, image.encoded, strict=True)
         self._entries = dict(zip(image.request_ids, rows, strict=True))
         self._oldest_first.extend(self._entries)
+        self._forgotten_seq = image.forgotten_seq
+        self._marks.extend(image.marks)
         self._forget()
 
     def _forget(self) -> None:
+        if len(self._entries) <= self._maximum:
+            return
         while len(self._entries) > self._maximum:
-            del self._entries[self._oldest_first.popleft()]
+            self._forgotten_seq = self._entries.pop(self._oldest_first.popleft())[1]
+        while self._marks and self._marks[0][0] < self._forgotten_seq:
+            self._marks.popleft()

@@ -151,7 +151,7 @@ def decode_run(records: Sequence[Record]) -> Run:
     documents, orders, work, returns = _documents(bodies)
     return Run(
         records[0].first_seq,
-        bodies[-1].now_ns[-1],
+        _column([body.now_ns for body in bodies]),
         _column([body.kinds for body in bodies]),
         _column([body.request_ids for body in bodies]),
         _column([body.fingerprints for body in bodies]),

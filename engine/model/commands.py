@@ -20,10 +20,19 @@ PricedLines = tuple[tuple[str, int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A request that may change state."""
+    """A request that may change state. ``age_ns``: how long ago it was first sent, by its sender; 0: just now."""
 
     request_id: str
     fingerprint: int
+    age_ns: int = field(default=0, kw_only=True, compare=False)
+
+
+class TooOld(Exception):
+    """Raised by deciding: the request was first sent so long ago that it may have been decided and forgotten. It was not decided now."""
+
+    def __init__(self, age_ns: int) -> None:
+        super().__init__(f"first sent {age_ns} ns ago")
+        self.age_ns = age_ns
 
 
 class Malformed(Exception):

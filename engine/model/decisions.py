@@ -113,8 +113,7 @@ class Run(NamedTuple):
     """Consecutive decisions as columns: what replay folds in one go. ``effects`` joins theirs (``None``: there are none)."""
 
     first_seq: int
-    now_ns: int
-    """Time of the last one."""
+    times_ns: list[int]
     kinds: list[int]
     request_ids: list[str]
     fingerprints: list[int]

@@ -3,26 +3,30 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
 from engine.journal import Journal
+from engine.model.commands import Command
 from engine.model.limits import Limits
 from engine.model.queries import Query
 from engine.pool.names import Names
 from engine.service.auth import Auth
 from engine.service.convert.entry import Entry
-from engine.service.errors import abort
-from engine.service.fields import Rules
+from engine.service.errors import InvalidRequest, Problem, abort
+from engine.service.fields import Rules, shown
 from engine.service.reading import Unreadable
 from engine.service.scope import require_subject
 from engine.writer import NEVER, Answer, DeadlinePassed, NotServing, Writer
 
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
+AGE_KEY = "stockpool-request-age-ms"
+AGE_DIGITS_MAX = 12
+MILLISECOND_NS = 1_000_000
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -84,6 +88,9 @@ class Door:
             if engine is None or self.auth is not None or isinstance(request, Unreadable):
                 engine = await self.enter(context, request)
             work = entry.work(request, engine.rules)
+            age_ns = request_age_ns(context)
+            if age_ns and isinstance(work, Command):
+                work = replace(work, age_ns=age_ns)
             seq, reply = await engine.writer.submit(work, deadline(context))
             return entry.answer(seq, reply, engine.names)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told by a status, and what is not foreseen is logged
@@ -95,6 +102,22 @@ class Door:
         """The answer to a query, for calls that make their response in another way."""
         engine = await self.enter(context, request)
         return engine, await engine.writer.submit(make(request, engine.rules), deadline(context))
+
+
+def request_age_ns(context: Context) -> int:
+    """How long ago the caller first sent this request, by metadata ``stockpool-request-age-ms``; 0: it says nothing.
+
+    Raises:
+        InvalidRequest: that is no number of milliseconds.
+    """
+    for key, value in context.invocation_metadata() or ():
+        if key == AGE_KEY:
+            text = str(value)
+            if not (text.isascii() and text.isdigit() and len(text) <= AGE_DIGITS_MAX):
+                description = f"must be whole milliseconds of at most {AGE_DIGITS_MAX} digits, got {shown(value)}"
+                raise InvalidRequest([Problem(AGE_KEY, description)])
+            return int(text) * MILLISECOND_NS
+    return 0
 
 
 def deadline(context: Context) -> float:

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from engine.model.commands import Malformed
+from engine.model.commands import Malformed, TooOld
 from engine.writer import DeadlinePassed, JournalLost, NotServing, Overloaded, SeqNotReached
 
 DOMAIN = "stockpool.v1"
@@ -71,6 +71,12 @@ def status_of(error: BaseException) -> status_pb2.Status:
             return _invalid(error.problems)
         case Malformed():
             return _invalid([Problem(error.field, error.description)])
+        case TooOld():
+            message = (
+                f"The request was first sent {error.age_ns / 1e9:.0f} s ago: it may have been decided and forgotten since. Look whether "
+                "it took effect; if not, send it under a new request id."
+            )
+            return _status(code_pb2.FAILED_PRECONDITION, "REQUEST_TOO_OLD", message)
         case Overloaded():
             message = "The server has more work waiting than it takes; repeat with the same request id."
             return _status(code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED", message, retry_ns=error.retry_after_ns)

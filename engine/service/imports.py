@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from dataclasses import replace
 
 from engine.model.commands import ImportStock
 from engine.service.convert.imports import Gathered, Import, import_message
@@ -17,10 +18,11 @@ MESSAGES_AHEAD = 4
 class ImportStream:
     """Messages go to the writer as they come, each decided on its own in order; with ``all_or_nothing`` as one command at the end."""
 
-    def __init__(self, engine: Engine, first: pb.ImportStockRequest, deadline_s: float) -> None:
-        """``deadline_s``: when the caller stops waiting, see ``Writer.submit``."""
+    def __init__(self, engine: Engine, first: pb.ImportStockRequest, deadline_s: float, age_ns: int) -> None:
+        """``deadline_s``: when the caller stops waiting, see ``Writer.submit``; ``age_ns``: since it first sent this stream."""
         self._engine = engine
         self._deadline_s = deadline_s
+        self._age_ns = age_ns
         self._request_id = first.request_id
         self._gathered = Gathered(engine.rules) if first.all_or_nothing else None
         self._messages = 0
@@ -80,6 +82,8 @@ class ImportStream:
 
     async def _submit(self, command: ImportStock) -> asyncio.Future[Answer]:
         """A stream that is under way waits for room instead of failing half way."""
+        if self._age_ns:
+            command = replace(command, age_ns=self._age_ns)
         while True:
             try:
                 return self._engine.writer.submit(command, self._deadline_s)

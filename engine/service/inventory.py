@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from engine.model.replies import MovementsAnswer
 from engine.service.convert import inventory as convert
-from engine.service.door import Context, Door, deadline
+from engine.service.door import Context, Door, deadline, request_age_ns
 from engine.service.errors import InvalidRequest, Problem, abort
 from engine.service.events import requests_behind
 from engine.service.imports import ImportStream
@@ -69,7 +69,7 @@ class Inventory(InventoryServiceServicer):
         try:
             async for request in request_iterator:
                 engine = await self._door.enter(context, request)
-                stream = stream or ImportStream(engine, request, deadline(context))
+                stream = stream or ImportStream(engine, request, deadline(context), request_age_ns(context))
                 await stream.take(request)
             return await _ended(stream)
         except Exception as error:  # noqa: BLE001 - see Door.answer

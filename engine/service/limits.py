@@ -62,7 +62,9 @@ _MEANINGS = {
     "reservation_ttl_default_ns": "Time to live of a reservation that names none.",
     "reservation_ttl_max_ns": f"Longest time to live that one request may ask for{_REFUSED}.",
     "reservation_hold_max_ns": "Longest time from creation to end of a reservation; then OUTCOME_EXTENSION_LIMIT.",
-    "request_ids_remembered": "Newest request ids whose repetition gets the first answer; older ones are taken for new.",
+    "request_ids_remembered": "Newest request ids whose repetition gets the first answer. An older one is REQUEST_TOO_OLD when its "
+    "sender tells its age, else it is taken for new.",
+    "request_window_ns": "Longest time after which a request that is not remembered may still be repeated; then REQUEST_TOO_OLD.",
     "closed_orders_remembered": "Newest closed orders that can still be read; older ones are OUTCOME_UNKNOWN_ORDER.",
     "movements_remembered": "Newest stock movements of the whole store that ListMovements finds.",
     "inbox_max": "Requests that wait for a decision; more is RESOURCE_EXHAUSTED with a delay after which to repeat.",

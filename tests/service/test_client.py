@@ -85,6 +85,17 @@ async def test_repeats_with_the_same_id(moody: Moody, code: grpc.StatusCode) -> 
     assert not request.request_id, "the caller's message is left alone"
 
 
+async def test_tells_the_age_of_what_it_repeats(moody: Moody) -> None:
+    moody.behave = fails(2, grpc.StatusCode.UNAVAILABLE)
+    async with AsyncClient(moody.target) as client:
+        await client.reserve(ReserveRequest())
+        await client.reserve(ReserveRequest(request_id="from an outbox"), age_s=90)
+    assert attempts.AGE_KEY not in moody.metadata[0], "a new request needs none"
+    second, third, kept = [int(one[attempts.AGE_KEY]) for one in moody.metadata[1:]]
+    assert 1 <= second <= third < 30_000
+    assert 90_000 <= kept < 120_000
+
+
 async def test_keeps_an_id_that_is_given(moody: Moody) -> None:
     async with AsyncClient(moody.target) as client:
         await client.reserve(ReserveRequest(request_id="mine"))

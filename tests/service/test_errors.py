@@ -30,8 +30,8 @@ from stockpool.v1.errors_pb2 import ErrorReason
 from stockpool.v1.reservations_pb2_grpc import ReservationServiceStub
 from tests.service.world import LIMITS, Outcome, World, open_world, rate_card, reserve, until
 
-REACHED_ELSEWHERE = {"INVALID_FIELD", "LIMIT_EXCEEDED", "UNAUTHENTICATED", "PERMISSION_DENIED"}
-"""In test_bad_input and test_auth."""
+REACHED_ELSEWHERE = {"INVALID_FIELD", "LIMIT_EXCEEDED", "UNAUTHENTICATED", "PERMISSION_DENIED", "REQUEST_TOO_OLD"}
+"""In test_bad_input, test_auth and test_repeats."""
 
 
 class Gate(MemoryJournal):
@@ -213,6 +213,9 @@ class _Late:
 
     def time_remaining(self) -> float | None:
         return self.remaining_s
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
 
     async def abort_with_status(self, status: Any) -> None:
         raise _Aborted(status)

@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from engine.client import StockpoolError
+from engine.client.attempts import AGE_KEY
 from engine.journal.memory import MemoryJournal, Tape
 from stockpool.v1 import fulfillment_pb2 as fulfillment
 from stockpool.v1 import inventory_pb2 as inventory
@@ -16,8 +19,10 @@ from stockpool.v1 import network_pb2 as network
 from stockpool.v1 import orders_pb2 as orders
 from stockpool.v1 import reservations_pb2 as reservations
 from stockpool.v1 import returns_pb2 as returns
+from stockpool.v1.reservations_pb2_grpc import ReservationServiceStub
 from stockpool.v1.types_pb2 import Destination
 from tests.service.world import (
+    LIMITS,
     SECOND_NS,
     Outcome,
     World,
@@ -209,3 +214,30 @@ async def test_what_is_sold_twice_is_granted_once(world: World) -> None:
     await world.stock("sku-1", "east", 10)
     third = await world.client.reserve(reserve(("sku-1", 1), request_id="late"))
     assert third == second
+
+
+async def test_too_old_to_know(world: World) -> None:
+    """Longer ago than the window: it may have been decided and forgotten, so it is not decided now."""
+    await world.stock("sku-1", "east", 5)
+    call = ReservationServiceStub(world.client.channel_at(0)).Reserve
+    request = reserve(("sku-1", 1), request_id="lost")
+    window_ms = LIMITS.request_window_ns // 1_000_000
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(request, metadata=((AGE_KEY, str(window_ms + 1)),))
+    error = StockpoolError("Reserve", caught.value)
+    assert (error.code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "REQUEST_TOO_OLD")
+    assert await world.available("sku-1") == 5
+    granted = await call(request, metadata=((AGE_KEY, str(window_ms)),))
+    assert granted.result.outcome == Outcome.OK, "what was refused did not stick to its id"
+    again = await call(request, metadata=((AGE_KEY, str(window_ms * 2)),))
+    assert again == granted, "what is remembered is answered at any age"
+
+
+@pytest.mark.parametrize("age", ["-1", "1.5", "soon", "9" * 13, ""])
+async def test_an_age_that_is_none(world: World, age: str) -> None:
+    call = ReservationServiceStub(world.client.channel_at(0)).Reserve
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(reserve(("sku-1", 1), request_id=ID), metadata=((AGE_KEY, age),))
+    error = StockpoolError("Reserve", caught.value)
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert AGE_KEY in str(error)
