@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from engine.core.image import NoRoom
 from engine.core.machine import Machine
+from engine.core.rebuilding import NoRoom
 from engine.journal import Journal, JournalCut, JournalDamaged, JournalError, Record
 from engine.journal.codec import decode, decode_run
 from engine.model.limits import Limits

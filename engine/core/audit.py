@@ -39,7 +39,7 @@ def audit(pool: Pool, requests: RequestLog, query: Audit) -> StatusAnswer:
     scratch = np.zeros(pool.counter(c.SLOTS_USED), dtype=np.int64)
     count = kernels.audit_state(pool.state, allocated.reshape(-1, 2), scratch, rows)
     findings = [_finding(pool, *row) for row in rows[: min(count, FINDINGS_MAX)].tolist()]
-    findings += _order_findings(pool)
+    findings += _order_findings(pool, closed=query.closed)
     report = AuditReport(
         pool.counter(c.CELLS_OPEN),
         pool.counter(c.RESERVATIONS_OPEN),
@@ -58,27 +58,28 @@ def _finding(pool: Pool, invariant: int, subject: int, expected: int, actual: in
     return Finding(INVARIANTS[invariant], name, expected, actual)
 
 
-def _order_findings(pool: Pool) -> list[Finding]:
+def _order_findings(pool: Pool, *, closed: bool) -> list[Finding]:
     """Orders: units add up, allocated = Σ open work, states and counts agree."""
     findings = []
     open_count = short = 0
-    for order in pool.orders.orders.values():
+    allocated: dict[tuple[int, int], int] = {}
+    for work in pool.orders.open_work():
+        for leg in work.lines:
+            key = work.order_id, leg.line_index
+            allocated[key] = allocated.get(key, 0) + leg.units
+    for order in pool.orders.orders.each(encoded=closed):
         open_count += order.is_open
-        allocated = dict.fromkeys(range(len(order.lines)), 0)
-        for work in pool.orders.work_of_order(order):
-            if work.is_open:
-                for leg in work.lines:
-                    allocated[leg.line_index] += leg.units
         for index, line in enumerate(order.lines):
             subject = f"order {order.order_id} line {index}"
             short += line.short_units
             units = line.allocated_units + line.fulfilled_units + line.cancelled_units + line.short_units
+            working = allocated.pop((order.order_id, index), 0)
             if units != line.units:
                 findings.append(Finding("order line: units = Σ its parts", subject, line.units, units))
-            if allocated[index] != line.allocated_units:
-                findings.append(
-                    Finding("order line: allocated = Σ open work", subject, allocated[index], line.allocated_units)
-                )
+            if working != line.allocated_units:
+                findings.append(Finding("order line: allocated = Σ open work", subject, working, line.allocated_units))
+    for (order_id, index), units in allocated.items():
+        findings.append(Finding("open work has an open order", f"order {order_id} line {index}", 0, units))
     if open_count != pool.orders.open_order_count:
         findings.append(Finding("open orders are counted", "orders", open_count, pool.orders.open_order_count))
     if short != pool.orders.short_units:
@@ -112,7 +113,7 @@ def digest(pool: Pool, requests: RequestLog) -> str:
         network.nodes, network.skus, network.channels, network.rate_cards, network.zone_chart, network.policies,
         names.regions.keys, names.services.keys, names.sources.keys,
         orders.orders.encodable(), orders.fulfillment_orders.encodable(), orders.returns.encodable(), following,
-        requests.rows(),
+        orders.closed, requests.rows(),
     ):  # fmt: skip
         result.update(msgpack.encode(records))
     return result.hexdigest()

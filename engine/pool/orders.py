@@ -61,6 +61,11 @@ class OrderBook:
         """Id of the channel's order with this key, 0 when there is none."""
         return self._order_of_key.get((channel_index, order_key), 0)
 
+    @property
+    def closed(self) -> tuple[list[int], list[int]]:
+        """Ids of the closed orders and returns that are remembered, the first to be forgotten first."""
+        return list(self._closed_orders), list(self._closed_returns)
+
     def work_of_node(self, node_index: int) -> Iterator[FulfillmentOrder]:
         """Open fulfillment orders of a node, by id."""
         return (self.fulfillment_orders[work_id] for work_id in self._open_work.get(node_index, ()))
@@ -172,8 +177,7 @@ class OrderBook:
             channels,
             keys,
             list(self._order_of_key.values()),
-            list(self._closed_orders),
-            list(self._closed_returns),
+            *self.closed,
             (self.next_order_id, self.next_fulfillment_order_id, self.next_return_id),
         )
 

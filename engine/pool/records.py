@@ -58,6 +58,14 @@ class Records(MutableMapping[int, T]):
         """The record as it is kept."""
         return self._kept.get(key)
 
+    def each(self, *, encoded: bool) -> Iterator[T]:
+        """Every record; what is kept encoded is decoded for the moment, or left out."""
+        for kept in self._kept.values():
+            if not isinstance(kept, bytes):
+                yield kept
+            elif encoded:
+                yield self.decode(kept)
+
     def encodable(self) -> dict[int, T | msgspec.Raw]:
         """All of them for an encoder of MessagePack, which takes what is encoded as it is."""
         return {key: msgspec.Raw(kept) if isinstance(kept, bytes) else kept for key, kept in self._kept.items()}

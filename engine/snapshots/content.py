@@ -10,8 +10,9 @@ import msgspec
 from msgspec import msgpack
 
 from engine.core.audit import DIGEST_VERSION
-from engine.core.image import Image, columns_of, image_of, machine_of
+from engine.core.image import Image, columns_of, image_of
 from engine.core.machine import Machine
+from engine.core.rebuilding import machine_of
 from engine.core.replies import RequestsImage
 from engine.journal import Mark
 from engine.model.limits import Limits

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from msgspec import msgpack
 
 from engine.kernels import columns as c
 from engine.model import commands as m
 from engine.model import queries as q
+from engine.model.orders import OrderLine
 from engine.model.outcomes import OrderState
 from engine.model.queries import Finding
 from tests.builders import Store, limits, pickup, ship
@@ -109,6 +111,24 @@ def test_orders_are_audited(store: Store) -> None:
     assert {each.invariant for each in findings(store)} == {"open orders are counted"}
 
 
+def test_open_work_of_an_order_that_is_gone_is_found(store: Store) -> None:
+    orders = store.machine.pool.orders
+    del orders.orders[1]
+    assert {each.invariant for each in findings(store)} == {"open work has an open order", "open orders are counted"}
+
+
+def test_orders_that_ended_before_a_replay_are_audited_when_asked_for(store: Store) -> None:
+    orders = store.machine.pool.orders
+    whole = orders.orders[1]
+    ended = whole._replace(
+        order_id=2, state=OrderState.COMPLETED, lines=(OrderLine(0, 5, 0, fulfilled_units=4),), fulfillment_order_ids=()
+    )
+    orders.orders.keep(2, msgpack.encode(ended))
+    assert [each.subject for each in findings(store)] == ["order 2 line 0"]
+    assert store.ask(q.Audit(0, digest=False, closed=False)).report.findings == ()
+    assert isinstance(orders.orders.peek(2), bytes), "looked at and not kept decoded"
+
+
 def test_no_more_findings_are_told_than_anybody_reads() -> None:
     store = Store(limits(cells_max=1_024))
     store.stock(*((sku, node, 1) for sku in "ABCD" for node in ("dc", "east", "west", "lab")))
@@ -132,6 +152,7 @@ def test_the_digest_notices_every_part_of_the_state(store: Store) -> None:
         lambda: setattr(pool.orders, "next_return_id", 9),
         lambda: pool.network.nodes.__setitem__(0, pool.network.nodes[0]._replace(name="other")),
         lambda: pool.orders.orders.__setitem__(1, pool.orders.orders[1]._replace(customer_key="other")),
+        lambda: pool.orders._closed_orders.append(1),
     ]
     for at, change in enumerate(changes):
         change()

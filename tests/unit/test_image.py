@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.core.image import NoRoom, image_of, machine_of
+from engine.core.image import image_of
 from engine.core.machine import Machine
+from engine.core.rebuilding import NoRoom, machine_of
 from engine.kernels import columns as c
 from engine.model import commands as m
 from engine.model.limits import SECOND_NS, Limits
