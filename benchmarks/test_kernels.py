@@ -17,7 +17,7 @@ from engine.core.claims import Planner, ask
 from engine.core.machine import Machine
 from engine.core.reservations import expiry_effects
 from engine.kernels import columns as c
-from engine.kernels.effects import apply_effects, due
+from engine.kernels.effects import apply_effects
 from engine.kernels.reservations import claim_scratch, plan_claims, write_holds
 from engine.model.limits import SECOND_NS
 
@@ -85,7 +85,6 @@ def test_expire_100000(benchmark: Any, machine: Machine, world: World, scale: fl
     count = int(DUE * scale)
     asks = [claim(one, SECOND_NS) for one in world.asks(count, pickup=True, seed=3)]
     groups = [[ask(pool, one, BEGIN_NS) for one in asks[at : at + ITEMS]] for at in range(0, count, ITEMS)]
-    found = np.zeros(1 << 17, dtype=np.int64)
 
     def hold() -> tuple[tuple[()], dict[str, Any]]:
         for group in groups:
@@ -94,8 +93,7 @@ def test_expire_100000(benchmark: Any, machine: Machine, world: World, scale: fl
         return (), {}
 
     def expire() -> None:
-        ended = due(pool.state[3], pool.state[5], pool.state[8], BEGIN_NS + SECOND_NS, found)
-        apply_effects(pool.state, expiry_effects(np.unique(found[:ended]).tolist()))
+        apply_effects(pool.state, expiry_effects(pool.reservations.due(BEGIN_NS + SECOND_NS)))
 
     benchmark.pedantic(expire, setup=hold, rounds=5, warmup_rounds=1)
     assert pool.counter(c.RESERVATIONS_OPEN) == 0

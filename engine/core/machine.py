@@ -185,7 +185,7 @@ class Machine:
         end at once: call again until there is none.
         """
         ids = self.pool.reservations.due(now_ns)
-        if not ids:
+        if not ids.size:
             return None
         draft = Draft(Plain(Outcome.OK), reservations.expiry_effects(ids))
         return self._decision(CommandKind.EXPIRE, None, draft, now_ns)

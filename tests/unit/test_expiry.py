@@ -7,10 +7,12 @@ from random import Random
 import pytest
 
 from engine.kernels import columns as c
+from engine.kernels.effects import TIDY_MAX
 from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.limits import SECOND_NS
 from engine.model.outcomes import CommandKind, Outcome, ReservationState
+from engine.recovery import recover
 from tests.builders import MINUTE_NS, Store, limits, ship
 
 
@@ -145,6 +147,33 @@ def test_a_thousand_holds_on_one_cell_end_at_one_instant() -> None:
     assert store.ats("A") == 334
     store.wait(2)
     assert store.ats("A") == 1_000
+    store.audit()
+
+
+def test_when_very_many_end_at_one_instant_nothing_leaks_and_the_rest_goes_on() -> None:
+    """So many that the heap is made anew instead of losing them one by one; also when all is replayed."""
+    many, room = TIDY_MAX + 616, 1 << 15
+    store = Store(limits(open_reservations_max=room, reservation_legs_max=room, batch_items_max=many))
+    store.stock(("A", "dc", many + 3))
+    for ttl_ns in (SECOND_NS + 1, MINUTE_NS, SECOND_NS):
+        store.reserve(ship([("A", 1)], ttl_ns=ttl_ns))
+    claims = m.ClaimColumns.of([ship([("A", 1)], ttl_ns=SECOND_NS)] * many)
+    assert store.tell(m.BatchReserve, claims=claims).outcome == Outcome.OK
+    extend(store, 4, 2 * SECOND_NS)
+    assert store.ats("A") == 0
+    store.wait(SECOND_NS)
+    assert store.ats("A") == many
+    assert store.decisions[-1].effects.shape[0] == 1 + many
+    assert [state(store, each) for each in (1, 2, 3, 4, 5)] == [
+        ReservationState.HELD, ReservationState.HELD, ReservationState.EXPIRED, ReservationState.HELD, ReservationState.EXPIRED,
+    ]  # fmt: skip
+    counter = store.machine.pool.counter
+    assert [counter(row) for row in (c.RESERVATIONS_OPEN, c.HELD_OPEN, c.EXPIRY_COUNT)] == [3, 3, 3]
+    store.audit()
+    for by_ns, free in ((1, many + 1), (SECOND_NS, many + 2), (MINUTE_NS, many + 3)):
+        store.wait(by_ns)
+        assert store.ats("A") == free
+    assert recover(store.journal(), store.machine.pool.limits).digest() == store.machine.digest()
     store.audit()
 
 
