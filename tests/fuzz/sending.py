@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import grpc
@@ -17,8 +18,6 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 
 HUNG_S = 30.0
 """No call may take so long; a busy machine must not make one fail."""
-PARTS_MAX = 3
-"""Of a stream that may have no end."""
 OUTCOMES = set(types_pb2.Outcome.values()) - {types_pb2.OUTCOME_UNSPECIFIED}
 CODES = {
     "INVALID_FIELD": grpc.StatusCode.INVALID_ARGUMENT,
@@ -76,16 +75,10 @@ async def _each(messages: Sequence[bytes]) -> Any:
 async def _first_parts(stream: Any) -> tuple[bytes, ...]:
     """What comes until the stream ends or has nothing more to say for now: one that follows never ends."""
     parts: list[bytes] = []
-    try:
-        while len(parts) < PARTS_MAX:
-            part = await asyncio.wait_for(stream.read(), 0.2)
-            if part is grpc.aio.EOF:
-                break
+    with suppress(TimeoutError):
+        while (part := await asyncio.wait_for(stream.read(), 0.05)) is not grpc.aio.EOF:
             parts.append(part)
-    except TimeoutError:
-        pass
-    finally:
-        stream.cancel()
+    stream.cancel()
     return tuple(parts)
 
 
