@@ -86,7 +86,9 @@ def _run(options: "Options", *, keep: bool, as_json: bool) -> "Report":
 
 def _torture(options: "Options", folder: Path) -> "Report":
     import asyncio
+    import os
 
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")  # it would speak up whenever PostgreSQL is started
     from rich.progress import Progress
 
     from engine.proof.torture.postgres import PostgresFailedError, PostgresMissingError

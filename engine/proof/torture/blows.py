@@ -25,11 +25,9 @@ _RECOVERY_S = 0.4
 _GOES_ON_S = 30.0
 """A server that lost its journal has ended by then."""
 
-Strike = Callable[[], Awaitable[None]]
-
 
 class Blows:
-    """Strikes at random. ``strike`` returns the name of the blow, once it has fallen."""
+    """All the blows that there are, at random moments."""
 
     def __init__(self, place: Place, ledger: Ledger, shoppers: list[Shopper], random: Random) -> None:
         self._ledger = ledger
@@ -48,12 +46,17 @@ class Blows:
             for where in Cut:
                 self._strikes[where.value] = (3, partial(self._cut, where))
 
-    async def strike(self, keeper: Keeper) -> str:
-        """One blow at the server that is kept."""
-        names = list(self._strikes)
-        name = self._random.choices(names, [self._strikes[each][0] for each in names])[0]
+    def choose(self, count: int) -> list[str]:
+        """Names of blows, drawn by how often each is to fall."""
+        return self._random.choices(list(self._strikes), [often for often, _ in self._strikes.values()], k=count)
+
+    async def strike(self, keeper: Keeper, name: str) -> None:
+        """One blow at the server that is kept; returns once it has fallen.
+
+        Raises:
+            KeyError: there is no such blow, or not at this place.
+        """
         await self._strikes[name][1](keeper)
-        return name
 
     async def _pause(self, least_s: float, most_s: float) -> None:
         await asyncio.sleep(self._random.uniform(least_s, most_s))

@@ -8,6 +8,8 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -18,6 +20,9 @@ from typing import Any, Self
 
 _START_S = 60
 _STOP_S = 30
+_PROTOCOL = 196_608
+"""Version 3.0 of the protocol, as a connection announces it."""
+_LET_IN = b"R"
 _OPTIONS = (
     "listen_addresses=",  # a socket in our own folder only
     "max_connections=60",
@@ -93,7 +98,7 @@ class PostgresServer:
                 **self._account,
             )
         deadline = time.monotonic() + _START_S
-        while self._try("pg_isready", "-q", "-h", str(self.folder), "-U", "postgres") != 0:
+        while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise PostgresFailedError(f"PostgreSQL did not start:\n{log_path.read_text(errors='replace')}")
             time.sleep(0.02)
@@ -134,11 +139,14 @@ class PostgresServer:
             [self._programs / program, *arguments], check=True, capture_output=True, cwd=self.folder, **self._account
         )
 
-    def _try(self, program: str, *arguments: str) -> int:
-        run = subprocess.run(  # noqa: S603 - our own program
-            [self._programs / program, *arguments], check=False, capture_output=True, cwd=self.folder, **self._account
-        )
-        return run.returncode
+    def _is_ready(self) -> bool:
+        """Whether it lets somebody in: it answers earlier than that, with an error, while it recovers."""
+        body = struct.pack("!i", _PROTOCOL) + b"user\0postgres\0database\0postgres\0\0"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, suppress(OSError):
+            connection.connect(str(self.socket))
+            connection.sendall(struct.pack("!i", len(body) + 4) + body)
+            return connection.recv(1) == _LET_IN
+        return False
 
 
 def _children(pid: int) -> list[int]:

@@ -27,16 +27,21 @@ PATIENCE_S = 60.0
 """How long after the last blow every client must have its answer."""
 _RECENT = 60
 """Answers that are asked for again after each blow: the newest, which a crash would take first."""
+_TAKEOVER = "takeover"
 _PORTS = range(21_000, 32_000)
 """Below those that the system gives to callers: a caller who tries a free port again and again may be given that very port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run is to be. ``all_cold``: every start is a new interpreter, which takes seconds each."""
+    """What a run is to be: so many blows and takeovers at random, or those of ``plan``, named, in their order.
 
-    kills: int
+    ``all_cold``: every start is a new interpreter, which takes seconds each.
+    """
+
+    kills: int = 0
     takeovers: int = 0
+    plan: Sequence[str] = ()
     journal: str = "sqlite"
     seed: int = 1
     clients: int = 16
@@ -106,14 +111,15 @@ class _Run:
         """Blow after blow, until there were enough or something is wrong."""
         options, blows = self._options, Blows(self._place, self.ledger, shoppers, self._random)
         takeover = Takeover(self._keeper, asker, self._random)
-        plan = ["blow"] * options.kills + ["takeover"] * options.takeovers
-        self._random.shuffle(plan)
-        for number, what in enumerate(plan, 1):
-            if what == "takeover":
+        plan = list(options.plan) or blows.choose(options.kills) + [_TAKEOVER] * options.takeovers
+        if not options.plan:
+            self._random.shuffle(plan)
+        for number, name in enumerate(plan, 1):
+            if name == _TAKEOVER:
                 keeper = await takeover.run(keeper)
-                self._takeovers, name = takeover.fenced, what
+                self._takeovers = takeover.fenced
             else:
-                name = await blows.strike(keeper)
+                await blows.strike(keeper, name)
                 self._blows[name] += 1
             await keeper.wait_serving()
             recent = self.ledger.entries[-_RECENT:]

@@ -67,6 +67,7 @@ class ServerProcess:
     async def ended(self) -> Ending:
         """How it ended, once it has."""
         code = await asyncio.shield(self._ending)
+        self._announcement.close()
         return Ending(code, "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]))
 
     @property
@@ -112,7 +113,12 @@ class Starter:
                 env=_environment(),
                 start_new_session=True,
             )
-        return ServerProcess(process, process.wait, receiver, log)
+
+        def wait() -> int:
+            with process:  # which closes its input, too
+                return process.wait()
+
+        return ServerProcess(process, wait, receiver, log)
 
     def _warm(self, arguments: list[str], log: Path) -> ServerProcess:
         receiver, sender = multiprocessing.Pipe(duplex=False)
@@ -146,7 +152,7 @@ def _serve(arguments: list[str], environment: dict[str, str], sender: Connection
 def _first_line(announcement: Connection) -> bytes:
     """What is said until the first line ends, or the process has."""
     said = b""
-    with suppress(OSError):
+    with suppress(OSError):  # closed: it has ended
         while b"\n" not in said and (part := os.read(announcement.fileno(), 4_096)):
             said += part
     return said

@@ -9,7 +9,7 @@ from engine.client import AsyncClient
 from engine.demo.comparison import recount
 from engine.demo.recount import Recount
 from engine.journal import open_journal
-from engine.journal.codec import decode
+from engine.journal.codec import decode_requests
 from engine.proof.torture import shop
 from engine.proof.torture.asking import Asker
 from engine.proof.torture.ledger import Entry, Ledger
@@ -79,11 +79,10 @@ async def ask_again(asker: Asker, entries: list[Entry]) -> None:
 def read_offline(url: str, ledger: Ledger) -> None:
     """Reads the journal itself, checksums and all, without a server: every answer has its decision there."""
     seq_of: dict[str, int] = {}
-    journal = open_journal(url)
+    journal = open_journal(url, owner=False)
     try:
         for record in journal.read():
-            for decision in decode(record):
-                seq, request_id = decision.seq, decision.request_id
+            for seq, request_id, _ in decode_requests(record):
                 if request_id in seq_of:
                     ledger.find("duplicate", f"seq {seq_of[request_id]} and {seq} both decide {request_id}")
                 elif request_id:
