@@ -5,7 +5,7 @@ The heap of expiries is not in it: it follows from the open reservations.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -64,18 +64,21 @@ class Columns(NamedTuple):
         return matrix
 
 
-class Image(NamedTuple):
-    """A machine at one sequence. Its columns may be views of a machine: they are good until that machine goes on."""
+SourceT = TypeVar("SourceT", bound=ColumnSource)
+
+
+class Image(NamedTuple, Generic[SourceT]):
+    """A machine at one sequence. What is in it may be views of a machine: they are good until that machine goes on."""
 
     seq: int
     now_ns: int
-    columns: ColumnSource
+    columns: SourceT
     network: NetworkImage
     orders: BookImage
     requests: RequestsImage
 
 
-def image_of(machine: Machine) -> Image:
+def image_of(machine: Machine) -> Image[Columns]:
     """The machine as it is now; the columns are views of it."""
     pool = machine.pool
     return Image(
@@ -105,4 +108,21 @@ def columns_of(pool: Pool) -> Columns:
         else movements[:, :remembered],
         feeds[: len(pool.names.sources), :slots],
         counters[None, :],
+    )
+
+
+def copy_of(machine: Machine) -> Image[Columns]:
+    """The machine as it is now, in memory of its own."""
+    image = image_of(machine)
+    network = image.network
+    return image._replace(
+        columns=Columns(*map(np.array, image.columns)),
+        network=network._replace(
+            nodes=list(network.nodes),
+            skus=list(network.skus),
+            channels=list(network.channels),
+            rate_cards=list(network.rate_cards),
+            region_keys=list(network.region_keys),
+            source_keys=list(network.source_keys),
+        ),
     )

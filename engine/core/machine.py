@@ -12,6 +12,7 @@ import numpy as np
 from engine.core import audit, fulfillment, network, orders, queries, reservations, returns, stock
 from engine.core.claims import Planner
 from engine.core.draft import Draft
+from engine.core.image import copy_of
 from engine.core.replies import RequestLog, encode_reply
 from engine.kernels import columns as c
 from engine.kernels.zones import Integers
@@ -20,7 +21,7 @@ from engine.model import queries as q
 from engine.model.decisions import Decision, Run
 from engine.model.limits import Limits
 from engine.model.outcomes import CommandKind, Outcome
-from engine.model.replies import REPLY_OF, Plain, Reply
+from engine.model.replies import REPLY_OF, Plain, Reply, StatusAnswer
 from engine.pool.pool import Pool, effect_matrix
 from engine.pool.stock import CapacityExhausted
 
@@ -46,7 +47,8 @@ class Machine:
         self.requests = RequestLog(limits.request_ids_remembered)
         self.seq = 0
         self.now_ns = 0
-        pool, planner = self.pool, Planner(self.pool)
+        # The tables below do not point back to the machine: one that is no longer needed is freed at once.
+        pool, planner, requests = self.pool, Planner(self.pool), self.requests
         self._planner = planner
         kind = CommandKind
         self._cases: dict[type[m.Command], _Case] = {
@@ -91,7 +93,7 @@ class Machine:
             q.GetEntry: lambda x, _: queries.get_entry(pool, x),
             q.ListEntries: lambda x, _: queries.list_entries(pool, x),
             q.GetStatus: lambda _, __: queries.get_status(pool),
-            q.Audit: lambda x, _: audit.audit(pool, self.requests, x),
+            q.Audit: lambda x, _: audit.audit(pool, requests, x),
         }
 
     def knows(self, request_id: str) -> bool:
@@ -218,6 +220,8 @@ class Machine:
 
     def answer(self, query: q.Query, now_ns: int) -> Reply:
         """Answer a query about the present. Changes nothing."""
+        if isinstance(query, q.TakeImage):
+            return StatusAnswer(Outcome.OK, "", copy_of(self))
         reply: Reply = self._answers[type(query)](query, now_ns)
         return reply
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.core.image import ColumnSource, Image
+from engine.core.image import ColumnSource, Image, SourceT
 from engine.core.machine import Machine
 from engine.kernels import columns as c
 from engine.kernels.zones import Integers
@@ -14,7 +14,7 @@ class NoRoom(Exception):
     """The image does not fit into a store of these limits; the argument names the one that is too low."""
 
 
-def machine_of(image: Image, limits: Limits) -> Machine:
+def machine_of(image: Image[SourceT], limits: Limits) -> Machine:
     """A machine in the state of the image.
 
     With limits other than those it was taken under it remembers as much of what is over as it has room for. Raises NoRoom.
@@ -33,7 +33,7 @@ def machine_of(image: Image, limits: Limits) -> Machine:
     return machine
 
 
-def _require_room(image: Image, limits: Limits) -> None:
+def _require_room(image: Image[SourceT], limits: Limits) -> None:
     shape, network = image.columns.shape, image.network
     for name, used in (
         ("cells_max", shape("cells")[1]),

@@ -110,6 +110,11 @@ class Audit(Query):
     closed: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class TakeImage(Query):
+    """A copy of the whole state, to find out where it differs from another one: it takes as much memory again."""
+
+
 class Status(NamedTuple):
     """Counts and totals; the names are those of ``GetStatusResponse``."""
 

@@ -14,10 +14,12 @@ from tests.house.sources import python_files, tree
 
 PURE = ("engine/model", "engine/kernels", "engine/pool", "engine/core")
 PATIENT = (
+    "engine/follower",
     "engine/journal",
     "engine/planning",
     "engine/recovery.py",
     "engine/settings.py",
+    "engine/snapshots",
     "engine/views",
     "engine/writer.py",
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from random import Random
 from typing import Any
 
@@ -192,3 +194,15 @@ def test_what_expires_next_expires_first() -> None:
         ends.append([(decision.now_ns, decision.effects.tolist()) for decision in each.decisions[before:]])
     assert ends[0] == ends[1]
     assert len(ends[0]) >= 4
+
+
+def test_a_machine_that_nobody_needs_is_freed_at_once() -> None:
+    """Not when the garbage collector gets to it: a follower reads each snapshot back into a second machine, gigabytes perhaps."""
+    machine = again(day(0))
+    gone = weakref.ref(machine.pool)
+    gc.disable()
+    try:
+        del machine
+        assert gone() is None
+    finally:
+        gc.enable()

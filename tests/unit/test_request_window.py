@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from engine.core.image import image_of, machine_of
+from engine.core.image import image_of
 from engine.core.machine import Repeated
+from engine.core.rebuilding import machine_of
 from engine.model import commands as m
 from engine.model.limits import SECOND_NS
 from engine.model.outcomes import Outcome
