@@ -8,6 +8,7 @@ import asyncio
 import logging
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
@@ -27,15 +28,23 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 0.5
 """How long an idle writer waits before it looks for reservations that have expired meanwhile."""
-RETRY_AFTER_NS = 50_000_000
+PLACES_MIN = 64
+"""So many may wait however slow the answers are: one large import, or one hiccup of the disk, turns nobody away."""
+ANSWERS_WEIGHED = 1_024
+"""The pace is that of about so many answers."""
+RETRY_MIN_S, RETRY_MAX_S = 0.05, 5.0
+RETRY_SHARE = 4
+"""Who was refused comes back at this part of the pace: most of it is for those who were not."""
 
 
 class Overloaded(Exception):
-    """The inbox is full; come back after ``retry_after_ns``."""
+    """More waits than ``limit`` (of this value) allows; come back after ``retry_after_ns``."""
 
-    def __init__(self, retry_after_ns: int) -> None:
-        super().__init__("the inbox is full")
+    def __init__(self, retry_after_ns: int, limit: str = "inbox_max", value: int = 0) -> None:
+        super().__init__(f"the inbox is full: {limit}")
         self.retry_after_ns = retry_after_ns
+        self.limit = limit
+        self.value = value
 
 
 class NotServing(Exception):
@@ -48,6 +57,55 @@ class JournalLost(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.fenced = isinstance(error, JournalFenced)
+
+
+class Room:
+    """How many may wait: as many as are answered in ``wait_max_s`` at the pace of late, and ``count_max`` at most.
+
+    The pace is the time that those lately answered had to wait, over how many waited when they came. A clock is not looked at for it
+    when a request comes, but once for all that a turn of the event loop hands over, and once for each group.
+    """
+
+    def __init__(self, count_max: int, wait_max_s: float) -> None:
+        self._count_max, self._wait_max_s = count_max, wait_max_s
+        self.places = count_max
+        """How many may wait now."""
+        self._handed: deque[tuple[int, int, float]] = deque()  # how many, how many waited then, when
+        self._unfinished = 0  # answered, of those that came with the first of the above
+        self._answers, self._waited_s, self._ahead = 0, 0.0, 0.0
+        self._next_back_s = 0.0
+
+    def hand_over(self, count: int, waiting: int, now_s: float) -> None:
+        """So many go to the writer together; ``waiting`` counts them too."""
+        self._handed.append((count, max(waiting, PLACES_MIN), now_s))
+
+    def answer(self, count: int, now_s: float) -> None:
+        """So many have their answer, in the order in which they were handed over."""
+        answered = self._unfinished + count
+        while self._handed and self._handed[0][0] <= answered:
+            together, waiting, then_s = self._handed.popleft()
+            answered -= together
+            self._answers += together
+            self._waited_s += together * (now_s - then_s)
+            self._ahead += together * waiting
+        self._unfinished = answered
+        if self._answers > ANSWERS_WEIGHED:
+            self._answers, self._waited_s, self._ahead = self._answers // 2, self._waited_s / 2, self._ahead / 2
+        if self._waited_s > 0:
+            room = max(int(self._wait_max_s * self._ahead / self._waited_s), PLACES_MIN)
+            self.places = min(room, self._count_max)
+
+    def full(self, now_s: float) -> Overloaded:
+        """What to tell one who finds no place: a time of its own to come back, so that they do not all come back at once."""
+        pace_s = self._waited_s / self._ahead if self._ahead else 0.0
+        back_s = max(self._next_back_s, now_s + RETRY_MIN_S) + pace_s * RETRY_SHARE
+        if back_s > now_s + RETRY_MAX_S:
+            back_s = now_s + RETRY_MIN_S
+        self._next_back_s = back_s
+        retry_after_ns = int((back_s - now_s) * 1e9)
+        if self.places == self._count_max:
+            return Overloaded(retry_after_ns, "inbox_max", self._count_max)
+        return Overloaded(retry_after_ns, "inbox_wait_max_ns", int(self._wait_max_s * 1e9))
 
 
 Job = group.Job["asyncio.Future[Answer]"]
@@ -74,7 +132,8 @@ class Writer:
         self._linger_s = linger_ns / 1e9
         self._on_lost = on_lost
         limits = machine.pool.limits
-        self._inbox_max, self._group_max = limits.inbox_max, limits.group_max
+        self._group_max = limits.group_max
+        self._room = Room(limits.inbox_max, limits.inbox_wait_max_ns / 1e9)
         self._inbox: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
         self._waiting = 0  # submitted and not yet answered
         self._gathered: list[Job] = []
@@ -102,6 +161,11 @@ class Writer:
         self._accepting = True
         self._thread.start()
 
+    def require_room(self) -> None:
+        """Raise Overloaded when ``submit`` would: before anything is done for a request that will be refused."""
+        if self._waiting >= self._room.places:
+            raise self._room.full(monotonic())
+
     def submit(self, work: Command | Query, deadline_s: float = NEVER) -> "asyncio.Future[Answer]":
         """Hand in work. Raises Overloaded or NotServing at once.
 
@@ -110,8 +174,7 @@ class Writer:
         """
         if not self._accepting:
             raise NotServing
-        if self._waiting >= self._inbox_max:
-            raise Overloaded(RETRY_AFTER_NS)
+        self.require_room()
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._gathered.append((work, future, deadline_s))
         if not self._turn_ends:
@@ -138,6 +201,7 @@ class Writer:
             self._linger = None
         jobs, self._gathered = self._gathered, []
         if jobs:
+            self._room.hand_over(len(jobs), self._waiting, monotonic())
             self._inbox.put(jobs)
 
     async def wait_beyond(self, seq: int) -> None:
@@ -217,6 +281,7 @@ class Writer:
     def _release(self, release: Release) -> None:
         """On the event loop: answer a whole group."""
         self._waiting -= len(release)
+        self._room.answer(len(release), monotonic())
         # Shrinks slowly: one small group between large ones does not end the company.
         self._company = max(len(release), self._company * 7 // 8, 1)
         for future, answer in release:

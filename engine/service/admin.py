@@ -4,15 +4,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 
 from engine.model.queries import Finding
 from engine.recovery import replayed_digest
 from engine.service import events
 from engine.service.convert import admin as convert
+from engine.service.crowd import Crowded
 from engine.service.door import Context, Door, Engine
-from engine.service.errors import TooManyStreams, abort
+from engine.service.errors import NOT_SERVING_RETRY_NS, abort
 from engine.service.limits import EVENT_STREAMS_MAX, stated
 from stockpool.v1 import admin_pb2 as pb
 from stockpool.v1.admin_pb2_grpc import AdminServiceServicer
@@ -67,24 +69,24 @@ class Admin(AdminServiceServicer):
         self, request: pb.StreamEventsRequest, context: Context
     ) -> AsyncIterator[pb.StreamEventsResponse]:
         """Decisions in order."""
-        opened = False
         try:
             engine = await self._door.enter(context, request)
             convert.check_events(request, engine.rules)
-            self._begin_stream()
-            opened = True
-            async for part in events.stream(engine, request):
-                yield part
+            with self._door.stream(context), self._stream():
+                async for part in events.stream(engine, request):
+                    yield part
         except Exception as error:  # noqa: BLE001 - see Door.answer
             await abort(context, error)
-        finally:
-            if opened:
-                self._streams -= 1
 
-    def _begin_stream(self) -> None:
+    @contextmanager
+    def _stream(self) -> Iterator[None]:
         if self._streams >= EVENT_STREAMS_MAX:
-            raise TooManyStreams("event_streams_max", EVENT_STREAMS_MAX)
+            raise Crowded("event_streams_max", EVENT_STREAMS_MAX, "The server", NOT_SERVING_RETRY_NS)
         self._streams += 1
+        try:
+            yield
+        finally:
+            self._streams -= 1
 
 
 async def _compare(engine: Engine, seq: int, response: pb.AuditInvariantsResponse) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from engine.model.queries import Query
 from engine.pool.names import Names
 from engine.service.auth import Auth
 from engine.service.convert.entry import Entry
+from engine.service.crowd import Crowd
 from engine.service.errors import InvalidRequest, Problem, abort
 from engine.service.fields import Rules, shown
 from engine.service.reading import Unreadable
@@ -45,12 +47,14 @@ class Engine:
 class Door:
     """Closed until ``open`` gives it an engine: calls are then told that the server is not serving."""
 
-    __slots__ = ("_engine", "auth", "limits")
+    __slots__ = ("_engine", "_requests", "_streams", "auth", "limits")
 
     def __init__(self, limits: Limits, auth: Auth | None) -> None:
         self.limits = limits
         self.auth = auth
         self._engine: Engine | None = None
+        self._requests = Crowd("client_requests_max", limits.client_requests_max)
+        self._streams = Crowd("client_streams_max", limits.client_streams_max)
 
     def open(self, writer: Writer, names: Names, journal: Journal) -> None:
         """From now on calls are answered."""
@@ -70,9 +74,7 @@ class Door:
             Unauthenticated, PermissionDenied: the caller may not.
             InvalidRequest: what was sent is no such request.
         """
-        engine = self._engine
-        if engine is None:
-            raise NotServing
+        engine = self._opened()
         credential = None if self.auth is None else self.auth.credential(context.invocation_metadata())
         if isinstance(request, Unreadable):
             request.refuse()
@@ -81,17 +83,49 @@ class Door:
             await require_subject(credential, request, engine.writer, engine.names)
         return engine
 
+    def _opened(self) -> Engine:
+        if self._engine is None:
+            raise NotServing
+        return self._engine
+
+    def client(self, context: Context) -> str:
+        """Whose the call is, for what is limited by client: the name of the credential; the connection where there are none.
+
+        Raises:
+            Unauthenticated: nobody's.
+        """
+        if self.auth is None:
+            peer: str = context.peer()
+            return peer
+        return self.auth.credential(context.invocation_metadata()).name
+
+    @contextmanager
+    def stream(self, context: Context) -> Iterator[None]:
+        """While a stream is open. Raises Crowded, Unauthenticated."""
+        client = self.client(context)
+        self._streams.enter(client)
+        try:
+            yield
+        finally:
+            self._streams.leave(client)
+
     async def answer(self, context: Context, request: RequestT, entry: Entry[RequestT, ResponseT]) -> ResponseT:
         """One call from request to response."""
         try:
-            engine = self._engine
-            if engine is None or self.auth is not None or isinstance(request, Unreadable):
-                engine = await self.enter(context, request)
-            work = entry.work(request, engine.rules)
-            age_ns = request_age_ns(context)
-            if age_ns and isinstance(work, Command):
-                work = replace(work, age_ns=age_ns)
-            seq, reply = await engine.writer.submit(work, deadline(context))
+            engine = self._opened()
+            client = self.client(context)
+            self._requests.enter(client)
+            try:
+                engine.writer.require_room()
+                if self.auth is not None or isinstance(request, Unreadable):
+                    engine = await self.enter(context, request)
+                work = entry.work(request, engine.rules)
+                age_ns = request_age_ns(context)
+                if age_ns and isinstance(work, Command):
+                    work = replace(work, age_ns=age_ns)
+                seq, reply = await engine.writer.submit(work, deadline(context))
+            finally:
+                self._requests.leave(client)
             return entry.answer(seq, reply, engine.names)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told by a status, and what is not foreseen is logged
             await abort(context, error)
@@ -101,7 +135,12 @@ class Door:
     ) -> tuple[Engine, Answer]:
         """The answer to a query, for calls that make their response in another way."""
         engine = await self.enter(context, request)
-        return engine, await engine.writer.submit(make(request, engine.rules), deadline(context))
+        client = self.client(context)
+        self._requests.enter(client)
+        try:
+            return engine, await engine.writer.submit(make(request, engine.rules), deadline(context))
+        finally:
+            self._requests.leave(client)
 
 
 def request_age_ns(context: Context) -> int:

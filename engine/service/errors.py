@@ -15,6 +15,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from engine.model.commands import Malformed, TooOld
+from engine.service.crowd import Crowded
 from engine.writer import DeadlinePassed, JournalLost, NotServing, Overloaded, SeqNotReached
 
 DOMAIN = "stockpool.v1"
@@ -47,15 +48,6 @@ class BadPageToken(Exception):
     """The page token was not made by this call."""
 
 
-class TooManyStreams(Exception):
-    """Another stream of this kind is one too many."""
-
-    def __init__(self, limit: str, value: int) -> None:
-        super().__init__(limit, value)
-        self.limit = limit
-        self.value = value
-
-
 class Unauthenticated(Exception):
     """No credentials, or wrong ones."""
 
@@ -79,13 +71,10 @@ def status_of(error: BaseException) -> status_pb2.Status:
             return _status(code_pb2.FAILED_PRECONDITION, "REQUEST_TOO_OLD", message)
         case Overloaded():
             message = "The server has more work waiting than it takes; repeat with the same request id."
-            return _status(code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED", message, retry_ns=error.retry_after_ns)
-        case TooManyStreams():
-            message = f"The server has {error.value} of these streams open and takes no more; repeat later."
-            metadata = {"limit": error.limit, "value": str(error.value)}
-            return _status(
-                code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED", message, metadata=metadata, retry_ns=NOT_SERVING_RETRY_NS
-            )
+            return _exhausted(message, error.limit, error.value, error.retry_after_ns)
+        case Crowded():
+            message = f"{error.whose} has {error.value} of these under way and may have no more; repeat later."
+            return _exhausted(message, error.limit, error.value, error.retry_after_ns)
         case NotServing():
             message = "The server is starting or draining; repeat with the same request id."
             return _status(code_pb2.UNAVAILABLE, "NOT_SERVING", message, retry_ns=NOT_SERVING_RETRY_NS)
@@ -132,6 +121,11 @@ def _status(
         status.details.append(_packed(retry))
     status.details.extend(map(_packed, details))
     return status
+
+
+def _exhausted(message: str, limit: str, value: int, retry_ns: int) -> status_pb2.Status:
+    metadata = {"limit": limit, "value": str(value)}
+    return _status(code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED", message, metadata=metadata, retry_ns=retry_ns)
 
 
 def _packed(message: Message) -> Packed:

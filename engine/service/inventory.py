@@ -4,6 +4,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
 from engine.model.replies import MovementsAnswer
 from engine.service.convert import inventory as convert
@@ -66,15 +67,19 @@ class Inventory(InventoryServiceServicer):
     ) -> pb.ImportStockResponse:
         """Sets many cells."""
         stream: ImportStream | None = None
+        opened = ExitStack()
         try:
             async for request in request_iterator:
                 engine = await self._door.enter(context, request)
-                stream = stream or ImportStream(engine, request, deadline(context), request_age_ns(context))
+                if stream is None:
+                    opened.enter_context(self._door.stream(context))
+                    stream = ImportStream(engine, request, deadline(context), request_age_ns(context))
                 await stream.take(request)
             return await _ended(stream)
         except Exception as error:  # noqa: BLE001 - see Door.answer
             await abort(context, error)
         finally:
+            opened.close()
             if stream is not None:
                 stream.drop()
 

@@ -34,6 +34,7 @@ class Limit(NamedTuple):
 _LONG = {"ImportStock", "PutChannels", "PutZoneChart"}
 _MANY = {"BatchGetAvailability", "BatchReserve", "PutNodes", "PutSkus", "ReceiveStock", "RecordSale"}
 _REFUSED = "; more is INVALID_ARGUMENT"
+_LATER = "; more is RESOURCE_EXHAUSTED with a delay after which to repeat"
 _FULL = "; then OUTCOME_CAPACITY_EXHAUSTED"
 
 _MEANINGS = {
@@ -67,7 +68,11 @@ _MEANINGS = {
     "request_window_ns": "Longest time after which a request that is not remembered may still be repeated; then REQUEST_TOO_OLD.",
     "closed_orders_remembered": "Newest closed orders that can still be read; older ones are OUTCOME_UNKNOWN_ORDER.",
     "movements_remembered": "Newest stock movements of the whole store that ListMovements finds.",
-    "inbox_max": "Requests that wait for a decision; more is RESOURCE_EXHAUSTED with a delay after which to repeat.",
+    "inbox_max": f"Requests that wait for an answer{_LATER}.",
+    "inbox_wait_max_ns": f"Longest wait for an answer that a new request may expect, by the pace of late{_LATER}.",
+    "client_requests_max": "Requests that one client has under way, but for streams; a client is a credential, or a connection where there "
+    f"are none{_LATER}.",
+    "client_streams_max": f"StreamEvents and ImportStock that one client has open{_LATER}.",
     "group_max": "Decisions that become durable in one step.",
 }
 

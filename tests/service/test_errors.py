@@ -23,6 +23,7 @@ from engine.service.door import Door
 from engine.service.inventory import Inventory
 from engine.service.server import Server
 from engine.settings import Settings
+from engine.writer import RETRY_MAX_S
 from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
@@ -85,7 +86,8 @@ async def test_overloaded(gate: Gate) -> None:
         for call in refused:
             error = await failing(call, grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
             assert error.retry_after_s is not None
-            assert error.retry_after_s > 0
+            assert 0 < error.retry_after_s <= RETRY_MAX_S
+            assert error.metadata == {"limit": "inbox_max", "value": "8"}
         gate.open.set()
         answers = await asyncio.gather(*waiting)
         assert {answer.result.outcome for answer in answers} == {Outcome.OK}
@@ -216,6 +218,9 @@ class _Late:
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return ()
+
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:1"
 
     async def abort_with_status(self, status: Any) -> None:
         raise _Aborted(status)

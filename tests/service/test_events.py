@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -23,7 +25,19 @@ from stockpool.v1 import orders_pb2 as orders
 from stockpool.v1 import reservations_pb2 as reservations
 from stockpool.v1 import returns_pb2 as returns
 from stockpool.v1 import types_pb2 as types
-from tests.service.world import SECOND_NS, Outcome, World, claim, ingest, lines, open_world, place, reserve, until
+from tests.service.world import (
+    LIMITS,
+    SECOND_NS,
+    Outcome,
+    World,
+    claim,
+    ingest,
+    lines,
+    open_world,
+    place,
+    reserve,
+    until,
+)
 
 
 async def events(world: World, from_seq: int = 0) -> list[admin.Event]:
@@ -246,7 +260,15 @@ async def test_follower_is_sent_away_when_the_server_closes(world: World) -> Non
     assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, "NOT_SERVING")
 
 
-async def test_too_many_streams(world: World) -> None:
+@pytest.fixture
+async def welcoming() -> AsyncIterator[World]:
+    """A server where one client may open all streams that there are."""
+    async with open_world(limits=dataclasses.replace(LIMITS, client_streams_max=EVENT_STREAMS_MAX + 1)) as opened:
+        yield opened
+
+
+async def test_too_many_streams(welcoming: World) -> None:
+    world = welcoming
     request = admin.StreamEventsRequest(follow=True)
     streams = [world.client.stream_events(request) for _ in range(EVENT_STREAMS_MAX)]
     for stream in streams:
