@@ -20,6 +20,7 @@ _INTEGER: Final = re.compile(r"[+-]?[0-9]+\Z")
 _TRUE: Final = frozenset({"1", "true", "yes", "y"})
 _FALSE: Final = frozenset({"0", "false", "no", "n"})
 _SHOWN = 40
+_MICRO: Final = Decimal("0.000001")
 
 Raw: TypeAlias = Any
 """str, int, float, Decimal, bool, date, datetime or None."""
@@ -174,15 +175,15 @@ def micros(raw: Raw) -> int:
         raise FieldError(f"is below 0: {shown(raw)}")
     if number > MICROS_MAX // 1_000_000:
         raise FieldError(f"is beyond belief, at most {MICROS_MAX // 1_000_000} is allowed: {shown(raw)}")
-    scaled = number * 1_000_000
-    if scaled != scaled.to_integral_value():
+    rounded = number.quantize(_MICRO)
+    if rounded != number:
         raise FieldError(f"has more than six decimals: {shown(raw)}")
-    return int(scaled)
+    return int(rounded.scaleb(6))
 
 
 def _degrees(raw: Raw, largest: int) -> float:
     number = decimal(raw)
-    if abs(number) > largest:
+    if not -largest <= number <= largest:
         raise FieldError(f"is not within -{largest} and {largest} degrees: {shown(raw)}")
     return float(number)
 

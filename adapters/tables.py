@@ -1,10 +1,11 @@
 """Files with rows and named columns, read in chunks: CSV by the standard library, Parquet by pyarrow when it is there."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from adapters.fields import Field, FieldError, Raw
 from adapters.port import RowError
@@ -21,8 +22,8 @@ class FileFormatError(Exception):
 class Chunk:
     """Rows of a file as columns: ``columns`` by name, ``rows`` their numbers (see ``RowError``).
 
-    ``broken`` says, by position, which rows have too many or too few columns: their values are guesses, good only for telling what
-    they belong to. ``errors`` are about what could not be read at all.
+    ``broken`` says, by position, which rows are no CSV, or have too many or too few columns: their values are guesses, good only for
+    telling what they belong to. ``errors`` are about what could not be read at all.
     """
 
     file: str
@@ -71,11 +72,22 @@ def columns_of(path: Path) -> list[str]:
         FileFormatError: the file is missing, empty, or of an unknown kind.
     """
     if path.suffix.lower() == ".parquet":
-        return list(_open_parquet(path).schema_arrow.names)
+        return _names(path, _open_parquet(path))
     if not path.is_file():
         raise FileFormatError(f"{path} is no file")
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+    with _open_csv(path) as lines:
         return _header(path, csv.reader(lines))
+
+
+def row_count(path: Path) -> int:
+    """About how many rows a file has: lines of CSV, in which a value may run over several; 0 when it cannot be told."""
+    if path.suffix.lower() == ".csv":
+        with path.open("rb") as file:
+            return max(sum(1 for _ in file) - 1, 0)
+    try:
+        return int(_open_parquet(path).metadata.num_rows)
+    except FileFormatError:
+        return 0
 
 
 def _listed(names: list[str]) -> str:
@@ -89,10 +101,14 @@ def _header(path: Path, reader: Any) -> list[str]:
         raise FileFormatError(f"{path}:1: {error}") from None
     if not any(header):
         raise FileFormatError(f"{path} is empty: its first row must name the columns")
-    double = sorted({name for name in header if header.count(name) > 1})
+    _require_distinct(path, header)
+    return header
+
+
+def _require_distinct(path: Path, names: list[str]) -> None:
+    double = sorted({name for name, times in Counter(names).items() if times > 1})
     if double:
         raise FileFormatError(f"{path} names a column twice: {_listed(double)}")
-    return header
 
 
 def _check_columns(path: Path, found: list[str], wanted: tuple[Field, ...]) -> list[str]:
@@ -104,40 +120,66 @@ def _check_columns(path: Path, found: list[str], wanted: tuple[Field, ...]) -> l
 
 
 def _read_csv(path: Path, wanted: tuple[Field, ...]) -> Iterator[Chunk]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+    with _open_csv(path) as lines, _open_csv(path) as again:
         reader = csv.reader(lines, strict=True)
         header = _header(path, reader)
         names = _check_columns(path, header, wanted)
         places = [(name, header.index(name)) for name in names]
         width = len(header)
+        bad_lines = _BadLines(again)
         more = True
         while more:
-            chunk, records, more = _next_records(str(path), reader, width)
+            chunk, records, more = _next_records(str(path), reader, width, bad_lines)
             by_place = list(zip(*records, strict=True)) if records else [()] * width
             chunk.columns = {name: list(by_place[place]) for name, place in places}
             if chunk.rows or chunk.errors:
                 yield chunk
 
 
-def _next_records(file: str, reader: Any, width: int) -> tuple[Chunk, list[list[str]], bool]:
+def _open_csv(path: Path) -> TextIO:
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+class _BadLines:
+    """The file a second time, for the text of lines that are no CSV. Asked for in order, so that it is gone through once."""
+
+    def __init__(self, lines: TextIO) -> None:
+        self._lines = enumerate(lines, start=1)
+
+    def text(self, number: int) -> str:
+        """A line of the file."""
+        return next((text for at, text in self._lines if at == number), "")
+
+
+def _next_records(file: str, reader: Any, width: int, bad_lines: _BadLines) -> tuple[Chunk, list[list[str]], bool]:
     """A chunk without its columns, its records of ``width`` values each, and whether more follow."""
     chunk = Chunk(file, {}, [])
     records: list[list[str]] = []
-    line = reader.line_num + 1
-    try:
-        for record in reader:
-            if record:
-                if len(record) != width:
-                    chunk.broken[len(records)] = f"has {len(record)} columns, the first row has {width}"
-                    record = (record + [""] * width)[:width]  # noqa: PLW2901 - the guess stands for the record
-                records.append(record)
-                chunk.rows.append(line)
-            line = reader.line_num + 1
-            if len(records) >= CHUNK_ROWS:
-                return chunk, records, True
-    except csv.Error as error:
-        chunk.errors.append(RowError(file, line, "", f"is not CSV ({error}); nothing after it was read"))
-    return chunk, records, False
+    while len(records) < CHUNK_ROWS:
+        line = reader.line_num + 1
+        try:
+            for record in reader:
+                if record:
+                    if len(record) != width:
+                        chunk.broken[len(records)] = f"has {len(record)} columns, the first row has {width}"
+                        record = (record + [""] * width)[:width]  # noqa: PLW2901 - the guess stands for the record
+                    records.append(record)
+                    chunk.rows.append(line)
+                line = reader.line_num + 1
+                if len(records) >= CHUNK_ROWS:
+                    return chunk, records, True
+        except csv.Error as error:
+            text = bad_lines.text(line) if reader.line_num == line else '"'
+            if text.count('"') % 2:
+                # A quote that is open: nobody knows where the row ends.
+                chunk.errors.append(RowError(file, line, "", f"is not CSV ({error}); nothing after it was read"))
+                return chunk, records, False
+            chunk.broken[len(records)] = f"is not CSV ({error})"
+            records.append((text.rstrip("\r\n").replace('"', "").split(",") + [""] * width)[:width])
+            chunk.rows.append(line)
+        else:
+            return chunk, records, False
+    return chunk, records, True
 
 
 def _open_parquet(path: Path) -> Any:
@@ -152,8 +194,18 @@ def _open_parquet(path: Path) -> Any:
         raise FileFormatError(f"{path} is no file")
     try:
         return parquet.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise FileFormatError(f"{path} is not Parquet: {error}") from None
+
+
+class _Unreadable:
+    """A value that Python has no word for: a time after the year 9999, a text inside a list that is no UTF-8. No field takes it."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def __repr__(self) -> str:
+        return f"a {self._kind} beyond reading"
 
 
 def _values(column: Any) -> list[Raw]:
@@ -163,24 +215,42 @@ def _values(column: Any) -> list[Raw]:
     kind = column.type
     if pa.types.is_dictionary(kind):
         return _values(column.dictionary_decode())
-    if pa.types.is_timestamp(kind) and kind.unit == "ns":
-        # datetime ends at microseconds.
-        column = column.cast(pa.timestamp("us", kind.tz), safe=False)
     try:
+        if pa.types.is_timestamp(kind) and kind.unit == "ns":
+            # datetime ends at microseconds.
+            column = column.cast(pa.timestamp("us", kind.tz), safe=False)
         return list(column.to_pylist())
-    except UnicodeDecodeError:
-        raw = column.cast(pa.large_binary()).to_pylist()
-        return [None if text is None else text.decode("utf-8", "surrogateescape") for text in raw]
+    except (ArithmeticError, LookupError, ValueError):
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: Any) -> Raw:
+    try:
+        return scalar.as_py()
+    except (ArithmeticError, LookupError, ValueError):
+        buffer = scalar.as_buffer() if hasattr(scalar, "as_buffer") else None
+        return _Unreadable(str(scalar.type)) if buffer is None else bytes(buffer).decode("utf-8", "surrogateescape")
 
 
 def _read_parquet(path: Path, wanted: tuple[Field, ...]) -> Iterator[Chunk]:
     table = _open_parquet(path)
-    names = _check_columns(path, list(table.schema_arrow.names), wanted)
+    import pyarrow as pa
+
+    names = _check_columns(path, _names(path, table), wanted)
     first = 1
     try:
         for batch in table.iter_batches(batch_size=CHUNK_ROWS, columns=names):
             columns = {name: _values(batch.column(name)) for name in names}
             yield Chunk(str(path), columns, list(range(first, first + batch.num_rows)))
             first += batch.num_rows
-    except (OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise FileFormatError(f"{path} is damaged after row {first - 1}: {error}") from None
+
+
+def _names(path: Path, table: Any) -> list[str]:
+    try:
+        names = list(table.schema_arrow.names)
+    except ValueError:
+        raise FileFormatError(f"{path} has names of columns that are not UTF-8") from None
+    _require_distinct(path, names)
+    return names

@@ -101,6 +101,8 @@ def _bar(files: dict[str, str], *, visible: bool) -> "Iterator[Callable[[int], N
     """A progress bar over the rows of all files; nothing when nobody looks."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from adapters.tables import row_count
+
     columns = (
         TextColumn("importing"),
         BarColumn(),
@@ -109,20 +111,8 @@ def _bar(files: dict[str, str], *, visible: bool) -> "Iterator[Callable[[int], N
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console(stderr=True), transient=True, disable=not visible) as progress:
-        task = progress.add_task("", total=sum(_row_count(Path(file)) for file in files.values()))
+        task = progress.add_task("", total=sum(row_count(Path(file)) for file in files.values()))
         yield lambda rows: progress.advance(task, rows)
-
-
-def _row_count(path: Path) -> int:
-    """Rows of a file, for the bar: lines of a CSV file, in which a value may run over several."""
-    if path.suffix.lower() == ".csv":
-        with path.open("rb") as file:
-            return max(sum(1 for _ in file) - 1, 0)
-    try:
-        from pyarrow import parquet
-    except ImportError:
-        return 0  # the adapter says what is missing
-    return int(parquet.read_metadata(path).num_rows)
 
 
 def _report(intake: "Intake", problems: "list[RowError]", *, as_json: bool) -> None:

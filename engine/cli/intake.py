@@ -73,6 +73,8 @@ class Intake:
         while following is not None:
             rows: list[int] = []
             stream, following = self._stream(following, parts, rows)
+            if not stream:
+                continue  # every row of it was bad
             response = self.client.import_stock(stream)
             applied += response.applied_count
             for refusal in response.refusals:

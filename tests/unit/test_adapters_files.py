@@ -235,6 +235,37 @@ def test_bytes_that_are_no_utf8_spoil_their_row_of_parquet_alone(tmp_path: Path)
     assert skus(tmp_path / "skus.parquet") == (["good"], ["skus.parquet:2: sku_key: is not UTF-8: byte 0xe9"])
 
 
+def test_times_that_python_cannot_tell_spoil_their_row_of_parquet_alone(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    table = pa.table(
+        {
+            "return_key": ["r1", "r2"],
+            "channel_key": ["web", "web"],
+            "sku_key": ["A", "A"],
+            "units": [2, 2],
+            "time": pa.array([2**60, 1_767_225_600_000_000], pa.timestamp("us")),
+            "postal_code": ["10001", "10001"],
+        }
+    )
+    parquet.write_table(table, tmp_path / "returns.parquet")
+    [batch] = FileSource.from_folder(tmp_path).returns()
+    assert [row.return_key for row in batch.rows] == ["r2"]
+    assert [(error.row, error.field) for error in batch.errors] == [(1, "time")]
+    assert "beyond reading" in batch.errors[0].message
+
+
+def test_a_column_that_parquet_has_twice(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    table = pa.Table.from_arrays(
+        [pa.array(["A"]), pa.array([1]), pa.array([2])], ["sku_key", "weight_grams", "weight_grams"]
+    )
+    parquet.write_table(table, tmp_path / "skus.parquet")
+    with pytest.raises(FileFormatError, match="names a column twice: weight_grams"):
+        next(FileSource.from_folder(tmp_path).skus())
+
+
 def test_without_pyarrow_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "skus.parquet", b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -268,6 +299,17 @@ def test_an_open_quote_loses_no_row_before_it(tmp_path: Path) -> None:
     keys, errors = skus(path)
     assert keys == ["A"]
     assert errors == ["skus.csv:3: is not CSV (unexpected end of data); nothing after it was read"]
+
+
+def test_a_row_that_is_no_csv_is_bad_alone_when_its_quotes_are_closed(tmp_path: Path) -> None:
+    lines = ["sku_key,weight_grams", "A,1", '"B"x,2', "C,3", "y" * 200_000 + ",4", "D,5", '"E,"6"', "F,7"]
+    keys, errors = skus(write(tmp_path, "skus.csv", "\n".join(lines)))
+    assert keys == ["A", "C", "D"]
+    assert errors == [
+        "skus.csv:3: is not CSV (',' expected after '\"')",
+        "skus.csv:5: is not CSV (field larger than field limit (131072))",
+        "skus.csv:7: is not CSV (',' expected after '\"'); nothing after it was read",
+    ]
 
 
 def test_a_folder_must_be_clear(tmp_path: Path) -> None:
