@@ -197,7 +197,8 @@ async def _race(
     """Both calls about each thing at once, by two clients, the one and the other leaving first by turns."""
 
     async def pair(at: int) -> tuple[Any, Any]:
-        one, two = rush.clients[at % 50], rush.clients[50 + at % 50]
+        # Connections are read in some order, so each caller is the one in half of the pairs and the rival in the others.
+        one, two = rush.clients[at % 100], rush.clients[99 - at % 100]
         calls = [getattr(one, method)(requests[at]), getattr(two, rival)(others[at])]
         answers = await asyncio.gather(*(calls if at % 2 else reversed(calls)))
         return (answers[0], answers[1]) if at % 2 else (answers[1], answers[0])

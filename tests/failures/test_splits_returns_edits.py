@@ -67,8 +67,10 @@ def test_new_shipments_drop_the_line_whose_stock_is_gone(seed: int) -> None:
         rejected += 1
         lines = store.order(order_id).lines
         assert [line.units for line in lines] == [units for _, units in wanted]
+        open_work = [each for each in store.work(order_id) if each.is_open]
+        refused = {each.node_index for each in store.work(order_id) if each.state == FulfillmentState.REJECTED}
+        assert not refused & {each.node_index for each in reply.replacements}, "nobody is asked twice"
         for index, line in enumerate(lines):
-            open_work = [each for each in store.work(order_id) if each.is_open]
             allocated = sum(leg.units for each in open_work for leg in each.lines if leg.line_index == index)
             assert (line.allocated_units, line.allocated_units + line.short_units) == (allocated, line.units)
         store.audit()
