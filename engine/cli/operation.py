@@ -28,75 +28,62 @@ def audit(
         str | None,
         typer.Option(help="Audit this journal offline, without a server: sqlite:///FILE or postgresql+psycopg://…."),
     ] = None,
+    snapshots: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="STOCKPOOL_SNAPSHOTS", help="Folder of the journal's snapshots: each is compared with the replay."
+        ),
+    ] = None,
     replay: Annotated[
-        bool, typer.Option("--replay", help="Also replay the journal into a second state and compare.")
+        bool,
+        typer.Option("--replay", help="Of a server: also replay the journal, and compare with that and with its snapshots."),
     ] = False,
     server: Server = SERVER,
     token: Token = None,
     authority: Authority = None,
     as_json: Json = False,
 ) -> None:
-    """Recompute every derived quantity and compare; over the wire, or offline from a journal. Exits with 1 when something is broken."""
+    """Recompute every derived quantity and compare; over the wire, or offline from a journal and its snapshots.
+
+    A replay names the first decision after which something was wrong, and where the live state or a snapshot differs from it, which
+    quantity of which cell. Exits with 1 when something is wrong.
+    """
     if journal is not None:
         with reported(as_json=as_json):
-            _audit_offline(journal, as_json=as_json)
+            seen = _walked(journal, snapshots)
+        _show_audit(seen, as_json=as_json)
         return
     with connected(server, token, authority, as_json=as_json, timeout_s=_AUDIT_TIMEOUT_S) as client:
         from stockpool.v1.admin_pb2 import AuditInvariantsRequest
 
         answer = client.audit_invariants(AuditInvariantsRequest(replay=replay))
-        data = as_data(answer)
-        if as_json:
-            print_json(data)
-        else:
-            _print_audit(
-                ok=answer.ok,
-                counts=(
-                    answer.journal_seq,
-                    answer.cell_count,
-                    answer.reservation_count,
-                    answer.fulfillment_order_count,
-                ),
-                findings=[(one.invariant, one.subject, one.expected, one.actual) for one in answer.findings],
-                digest=answer.digest,
-            )
-        if not answer.ok:
-            raise typer.Exit(FAILED)
+        findings = [(one.invariant, one.subject, one.expected, one.actual) for one in answer.findings]
+        seen = as_data(answer) | {"findings": [dict(zip(_FINDING, one, strict=True)) for one in findings]}
+        _show_audit(seen | {name: getattr(answer, name) for name in _SHOWN}, as_json=as_json)
 
 
-def _audit_offline(url: str, *, as_json: bool) -> None:
-    """Replays the journal twice: the two states must be equal, and the invariants must hold."""
-    first_seq, report = _replayed_audit(url)
-    second_seq, again = _replayed_audit(url)
-    if second_seq == first_seq and again.digest != report.digest:
-        raise CommandFailed(
-            "two replays of the journal differ", f"{report.digest} and {again.digest} at seq {first_seq}"
-        )
-    ok = not report.findings
+def _show_audit(seen: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print_json({"ok": ok, "journal_seq": first_seq, **report._asdict()})
+        print_json(seen)
     else:
-        counts = (first_seq, report.cell_count, report.reservation_count, report.fulfillment_order_count)
-        _print_audit(
-            ok=ok,
-            counts=counts,
-            findings=[(one.invariant, one.subject, one.expected, one.actual) for one in report.findings],
-            digest=report.digest,
-        )
-    if not ok:
+        _print_audit(seen)
+    if not seen["ok"]:
         raise typer.Exit(FAILED)
 
 
-def _replayed_audit(url: str) -> "tuple[int, AuditReport]":
+def _walked(url: str, folder: Path | None) -> dict[str, Any]:
+    """What an audit along the whole journal sees."""
     from rich.progress import Progress
 
+    from engine.cli.warm import warm_kernels
+    from engine.follower.walk import walk
     from engine.journal import JournalError, open_journal
-    from engine.model.queries import Audit
-    from engine.recovery import recover
+    from engine.snapshots import SnapshotError, SnapshotFolder
 
     limits = load_settings().limits
+    warm_kernels()
     try:
-        journal = open_journal(url)
+        journal = open_journal(url, owner=False)
     except (JournalError, ValueError) as error:
         raise CommandFailed(
             "the journal cannot be opened", str(error), "stockpool audit --journal sqlite:///FILE"
@@ -104,25 +91,40 @@ def _replayed_audit(url: str) -> "tuple[int, AuditReport]":
     try:
         with Progress(console=console(stderr=True), transient=True) as progress:
             task = progress.add_task("replaying", total=journal.last_seq())
-            machine = recover(journal, limits, progress=lambda seq: progress.update(task, completed=seq))
-        report: AuditReport = machine.answer(Audit(0), machine.now_ns).report  # type: ignore[attr-defined]
+            seen = walk(
+                journal,
+                limits,
+                None if folder is None else SnapshotFolder(folder),
+                progress=lambda seq: progress.update(task, completed=seq),
+            )
     except JournalError as error:
         raise CommandFailed("the journal cannot be replayed", str(error)) from None
-    else:
-        return machine.seq, report
+    except SnapshotError as error:
+        raise CommandFailed("the snapshots cannot be used", str(error)) from None
     finally:
         journal.close()
+    return _as_data(seen)
 
 
-def _print_audit(
-    *, ok: bool, counts: tuple[int, int, int, int], findings: list[tuple[str, str, int, int]], digest: str
-) -> None:
-    seq, cells, reservations, work = counts
-    typer.secho(
-        "clean" if ok else f"{len(findings)} findings", fg=typer.colors.GREEN if ok else typer.colors.RED, bold=True
-    )
-    typer.echo(f"seq {seq:,}: {cells:,} cells, {reservations:,} open reservations, {work:,} open fulfillment orders")
-    for invariant, subject, expected, actual in findings:
-        typer.echo(f"  {invariant}: {subject} is {actual}, not {expected}")
-    if digest:
-        typer.echo(f"digest {digest}")
+def _as_data(seen: "Walk") -> dict[str, Any]:
+    """The same as a server tells, by the same names."""
+    from engine.core.audit import open_counts
+
+    cells, reservations, work = open_counts(seen.machine.pool)
+    findings = [
+        {"invariant": one.invariant, "subject": f"{one.subject} ({wrong.place})", "expected": one.expected, "actual": one.actual}
+        for wrong in seen.wrong
+        for one in wrong.findings or (Finding(wrong.what, "", 1, 0),)
+    ]
+    return {
+        "ok": not seen.wrong,
+        "journal_seq": seen.machine.seq,
+        "first_seq": seen.first_seq,
+        "cell_count": cells,
+        "reservation_count": reservations,
+        "fulfillment_order_count": work,
+        "findings": findings,
+        "digest": seen.machine.digest(),
+        "first_wrong_seq": min([wrong.seq for wrong in seen.wrong], default=0),
+        "snapshot_seqs": list(seen.snapshot_seqs),
+    }

@@ -65,11 +65,16 @@ class Checkpointer:
             self._unmoved = 0
             self._move_rest("FULL")
 
-    def close(self) -> None:
-        """Put all of the log into the database file, unless somebody else is using it."""
+    def close(self, *, tidy: bool) -> None:
+        """End. With `tidy`, put all of the log into the database file, unless somebody else is using it.
+
+        Not when another process has gone on writing: its own passes are moving the log, and a checkpoint in between brings on the race
+        that they stay clear of.
+        """
         if self._pass is not None:
             self._pass.join()
-        self._move_rest("TRUNCATE")
+        if tidy:
+            self._move_rest("TRUNCATE")
 
     def _move_bulk(self) -> None:
         with _logged(), self._engine.connect() as connection:

@@ -40,6 +40,8 @@ class PostgresStore:
             raise self.explain(error) from error
         try:
             self._require_durability()
+            if owner:
+                self._require_writable()
             self._create(owner=owner)
         except DBAPIError as error:
             self.close()
@@ -68,8 +70,9 @@ class PostgresStore:
         """See `Store.explain`."""
         return self._explain(error, outcome_unknown=False)
 
-    def close(self) -> None:
-        """See `Store.close`."""
+    def close(self, *, tidy: bool = False) -> None:
+        """See `Store.close`. The server tidies up by itself."""
+        del tidy
         self._connection.close()
         self.engine.dispose()
 
@@ -88,6 +91,11 @@ class PostgresStore:
                 connection.execute(text(f"ALTER TABLE {tables.JOURNAL.name} ALTER COLUMN body SET STORAGE EXTERNAL"))
             elif version < tables.SCHEMA_VERSION:
                 tables.upgrade(connection)
+
+    def _require_writable(self) -> None:
+        """Find out now, and not when the first caller waits for an answer."""
+        if self._connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on":
+            raise JournalUnavailable(f"{self._place}: {_reason('25006')}")
 
     def _require_durability(self) -> None:
         """Refuse a server that does not sync at all; where only the answer would come early, ask for it in time."""

@@ -53,8 +53,8 @@ class Store(Protocol):
     def explain(self, error: DBAPIError) -> JournalError:
         """What an error of the database, met outside `write`, means for the journal."""
 
-    def close(self) -> None:
-        """Close every connection."""
+    def close(self, *, tidy: bool = False) -> None:
+        """Close every connection. With `tidy`, of the last who wrote: leave the store as one wants to find it."""
 
 
 def open_sql_journal(url: str, *, owner: bool = True) -> SqlJournal:
@@ -83,6 +83,7 @@ class SqlJournal:
         self._lock = Lock()  # append against close; contended only then
         self._closed = False
         self._doubt: BaseException | None = None  # why it is not known where the journal ends
+        self._wrote = False
         try:
             self._tail = self._end()[0]
         except JournalError:
@@ -123,6 +124,7 @@ class SqlJournal:
             if not written:
                 raise JournalFenced(expected_seq, self._end()[0].seq)
             self._tail = Tail(record.last_seq, frame.checksum)
+            self._wrote = True
 
     def read(self, from_seq: int = 1, *, limit: int | None = None) -> Iterator[Record]:
         """See `Journal.read`."""
@@ -133,8 +135,16 @@ class SqlJournal:
         """See `Journal.close`."""
         with self._lock:
             if not self._closed:
+                tidy = self._is_last_writer()
                 self._closed = True
-                self._store.close()
+                self._store.close(tidy=tidy)
+
+    def _is_last_writer(self) -> bool:
+        """Whether the journal ends with what was written here. Else it is another's to tidy up: two at a time could lose a commit."""
+        try:
+            return self._wrote and self._doubt is None and self._end()[0] == self._tail
+        except JournalError:
+            return False
 
     def first_seq(self) -> int:
         """See `Journal.first_seq`."""

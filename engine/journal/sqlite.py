@@ -52,6 +52,8 @@ class SqliteStore:
         self._checkpointer = Checkpointer(self._connection, self.engine, _BUSY_MS) if owner else None
         try:
             self._create(owner=owner)
+            if owner:
+                self._require_writable()
         except DBAPIError as error:
             self.close()
             raise self.explain(error) from error
@@ -104,10 +106,10 @@ class SqliteStore:
         """See `Store.explain`."""
         return self._explain(error, outcome_unknown=False)
 
-    def close(self) -> None:
+    def close(self, *, tidy: bool = False) -> None:
         """See `Store.close`."""
         if self._checkpointer is not None:
-            self._checkpointer.close()
+            self._checkpointer.close(tidy=tidy)
         self._connection.close()
         self.engine.dispose()
 
@@ -139,6 +141,12 @@ class SqliteStore:
             connection.rollback()
             raise
         _sync_folder(self._path.parent)
+
+    def _require_writable(self) -> None:
+        """Find out now, and not when the first caller waits for an answer."""
+        # A statement that would change something if there were such a row: beginning a transaction asks for nothing yet.
+        self._connection.exec_driver_sql(f"UPDATE {tables.HEAD.name} SET seq = seq WHERE id < 0")  # noqa: S608 - our own name
+        self._connection.rollback()
 
     def _explain_write(self, error: DBAPIError, frame: Frame, *, committing: bool) -> JournalError:
         if _code(error) == sqlite3.SQLITE_CONSTRAINT:

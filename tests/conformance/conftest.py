@@ -48,3 +48,13 @@ def filled(store: StoreUnderTest) -> StoreUnderTest:
     with closing(store.open()) as journal:
         fill(journal)
     return store
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> SqlStore:
+    return SqlStore(f"sqlite:///{tmp_path / 'journal.db'}")
+
+
+@pytest.fixture
+def postgres_store(postgres_url: str) -> SqlStore:
+    return SqlStore(postgres_url)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, create_engine, text
 from engine.journal import Journal, open_journal
 from engine.journal.frame import Frame, Tail
 from engine.journal.memory import MemoryJournal, Tape
+from engine.journal.sql import SqlJournal
 
 
 class StoreUnderTest(Protocol):
@@ -82,3 +83,16 @@ class SqlStore:
                 yield connection
         finally:
             engine.dispose()
+
+
+def opened(store: SqlStore) -> SqlJournal:
+    journal = store.open()
+    assert isinstance(journal, SqlJournal)
+    return journal
+
+
+def writer_of(journal: SqlJournal) -> Connection:
+    """The connection that the journal writes with."""
+    connection = journal._store._connection  # type: ignore[attr-defined]
+    assert isinstance(connection, Connection)
+    return connection
