@@ -105,8 +105,9 @@ class MemoryJournal:
             tail = Tail(cut.seq, cut.checksum)
             yield from unseal(self._frames(from_seq), from_seq=from_seq, cut=tail, head=head, limit=limit)
         except JournalDamaged as damage:
-            if damage.seq is not None and damage.seq <= self._tape.cut.seq:
-                raise JournalCut(self._tape.cut.seq + 1) from None
+            now = self._tape.cut
+            if damage.seq is not None and cut.seq < now.seq and damage.seq <= now.seq:  # cut while it was read
+                raise JournalCut(now.seq + 1) from None
             raise
 
     def _frames(self, from_seq: int) -> Iterator[Frame]:

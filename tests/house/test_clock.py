@@ -12,7 +12,7 @@ import pytest
 
 from tests.house.sources import python_files, tree
 
-PURE = ("engine/model", "engine/kernels", "engine/pool", "engine/core")
+PURE = ("engine/model", "engine/kernels", "engine/pool", "engine/core", "engine/group.py")
 PATIENT = (
     "engine/follower",
     "engine/journal",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
+from typing import Any
 
 from engine.model import commands as m
 from engine.model.outcomes import Outcome, Quantity, ReservationState, StockReason
@@ -54,12 +54,15 @@ def _room(state: State, grants: int, legs: int) -> str:
 def _hold(state: State, question: Question, grant: Grant, expires_ns: int) -> Hold:
     """Twice as many places as may be held: an id takes the place of the one that many ids before it, unless that is held."""
     places = 2 * state.limits.open_reservations_max
-    taken = {each % places for each, hold in state.holds.items() if hold.state == HELD}
     reservation_id = state.next_hold_id
-    while reservation_id % places in taken:
+    # A batch may take more places than there are; it is refused afterwards.
+    for _ in range(places):
+        other = state.hold_places.get(reservation_id % places, 0)
+        if not other or state.holds[other].state != HELD:
+            state.holds.pop(other, None)
+            break
         reservation_id += 1
-    for other in [each for each in state.holds if each % places == reservation_id % places]:
-        del state.holds[other]
+    state.hold_places[reservation_id % places] = reservation_id
     hold = Hold(
         reservation_id, HELD, question.channel, question.kind, question.destination, question.service,
         state.now_ns, expires_ns, list(grant.legs),
@@ -95,11 +98,22 @@ def reserve(state: State, command: m.Reserve, choices: Iterator[Choice]) -> Rese
     )  # fmt: skip
 
 
+def _notes(state: State) -> dict[str, Any]:
+    """What a batch may change, as it is now: it adds holds and takes units, and touches no other hold."""
+    cells = {pair: dict(cell) for pair, cell in state.cells.items()}
+    return {
+        "cells": cells,
+        "holds": dict(state.holds),
+        "hold_places": dict(state.hold_places),
+        "next_hold_id": state.next_hold_id,
+    }
+
+
 def batch_reserve(
     state: State, command: m.BatchReserve, choices: Iterator[Choice]
 ) -> tuple[Outcome, str, list[BatchRow], list[tuple[int, str]]]:
     """Outcome and subject of the batch, a row an item, and the keys of items with unknown ones."""
-    before = deepcopy(state)
+    before = _notes(state)
     rows: list[BatchRow] = []
     subjects: list[tuple[int, str]] = []
     for item, claim in enumerate(command.claims):
@@ -118,13 +132,13 @@ def batch_reserve(
         else:
             rows.append((grant.outcome, 0, 0, line, there))
     if command.all_or_nothing and any(row[0] != Outcome.OK for row in rows):
-        vars(state).update(vars(before))
+        vars(state).update(before)
         granted = (Outcome.OK, Outcome.PARTIAL)
         rows = [(Outcome.BATCH_REFUSED, 0, 0, row[3], row[4]) if row[0] in granted else row for row in rows]
         return Outcome.BATCH_REFUSED, "", rows, subjects
     full = _room(state, 0, 0)
     if full:
-        vars(state).update(vars(before))
+        vars(state).update(before)
         return Outcome.CAPACITY_EXHAUSTED, full, [], []
     return Outcome.OK, "", rows, subjects
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from math import asin, cos, radians, sin, sqrt
 from typing import Any, NamedTuple
 
@@ -78,6 +79,7 @@ class State:
     feeds: dict[tuple[str, Pair], int] = field(default_factory=dict)
     movements: list[Movement] = field(default_factory=list)
     holds: dict[int, Hold] = field(default_factory=dict)
+    hold_places: dict[int, int] = field(default_factory=dict)
     next_hold_id: int = 1
     orders: dict[int, Order] = field(default_factory=dict)
     work: dict[int, FulfillmentOrder] = field(default_factory=dict)
@@ -88,6 +90,8 @@ class State:
     closed_orders: list[int] = field(default_factory=list)
     closed_returns: list[int] = field(default_factory=list)
     requests: dict[str, tuple[int, type[Any], Any]] = field(default_factory=dict)
+    decided_ns: dict[str, int] = field(default_factory=dict)
+    forgotten_ns: int = 0
 
     # Indexes
 
@@ -113,8 +117,14 @@ class State:
         return self.cells.get(pair, {}).get(quantity, 0)
 
     def atf(self, pair: Pair) -> int:
-        taken = (*UNAVAILABLE, Quantity.RESERVED, Quantity.ALLOCATED, Quantity.SAFETY_STOCK)
-        return self.units(pair, Quantity.ON_HAND) - sum(self.units(pair, quantity) for quantity in taken)
+        cell = self.cells.get(pair)
+        if cell is None:
+            return 0
+        unavailable = (
+            cell[Quantity.DAMAGED] + cell[Quantity.QUALITY_CONTROL] + cell[Quantity.DISPLAY] + cell[Quantity.IN_RETURN]
+        )
+        promised = cell[Quantity.RESERVED] + cell[Quantity.ALLOCATED]
+        return cell[Quantity.ON_HAND] - unavailable - promised - cell[Quantity.SAFETY_STOCK]
 
     def free(self, pair: Pair) -> int:
         return max(0, self.atf(pair))
@@ -189,6 +199,7 @@ class State:
         return full * full_price + next(price for bound, price in offered if rest <= bound)
 
 
+@cache
 def _metres(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
     north, east = radians(other_latitude - latitude) / 2, radians(other_longitude - longitude) / 2
     chord = sin(north) ** 2 + cos(radians(latitude)) * cos(radians(other_latitude)) * sin(east) ** 2

@@ -46,6 +46,9 @@ def put_channels(state: State, command: m.PutChannels) -> Plain:
 
 def put_rate_card(state: State, command: m.PutRateCard) -> Plain:
     card = command.rate_card
+    for other in state.rate_cards.values():
+        if other.currency_code != card.currency_code:
+            raise m.Malformed("rate_card.currency_code", f"the store keeps {other.currency_code}")
     if len(state.rate_cards.keys() | {card.service_key}) > state.limits.services_max:
         return Plain(Outcome.CAPACITY_EXHAUSTED, "services_max")
     state.rate_cards[card.service_key] = card

@@ -9,7 +9,19 @@ from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.limits import Limits
 from engine.model.outcomes import FulfillmentKind, Outcome, Quantity, ReservationState
-from engine.model.replies import REPLY_OF, BatchReserveReply, SkuAvailability
+from engine.model.replies import (
+    REPLY_OF,
+    AvailabilityAnswer,
+    BatchReserveReply,
+    FulfillmentOrdersAnswer,
+    Leg,
+    MovementRow,
+    MovementsAnswer,
+    OrderAnswer,
+    ReservationAnswer,
+    SkuAvailability,
+    StatusAnswer,
+)
 from engine.proof.oracle import fulfillment, orders, reservations, returns, stock
 from engine.proof.oracle.claims import node_refusal, on_offer
 from engine.proof.oracle.reservations import BatchRow
@@ -31,7 +43,7 @@ class Oracle:
             self.state.seq += 1
 
     def judge(self, command: m.Command, choices: Iterator[Choice]) -> Any:
-        """The answer to a command; a repeated one gets its first answer."""
+        """The answer to a command; a repeated one gets its first answer. Raises Malformed, or TooOld; then nothing was decided."""
         state = self.state
         known = state.requests.get(command.request_id)
         if known is not None:
@@ -39,12 +51,28 @@ class Oracle:
             if (fingerprint, kind) == (command.fingerprint, type(command)):
                 return reply
             return REPLIES[type(command).__name__.lower()](Outcome.REQUEST_ID_REUSED, command.request_id)
+        if command.age_ns:
+            self._require_window(command)
         state.seq += 1
-        reply = self._judge(command, choices)
+        try:
+            reply = self._judge(command, choices)
+        except m.Malformed:
+            state.seq -= 1
+            raise
         state.requests[command.request_id] = command.fingerprint, type(command), reply
+        state.decided_ns[command.request_id] = state.now_ns
         if len(state.requests) > state.limits.request_ids_remembered:
-            del state.requests[next(iter(state.requests))]
+            oldest = next(iter(state.requests))
+            del state.requests[oldest]
+            state.forgotten_ns = max(state.forgotten_ns, state.decided_ns.pop(oldest))
         return reply
+
+    def _require_window(self, command: m.Command) -> None:
+        """A repeated request that is unknown must be younger than everything that was forgotten."""
+        state = self.state
+        too_old = command.age_ns > state.limits.request_window_ns
+        if too_old or (state.forgotten_ns and state.now_ns - command.age_ns <= state.forgotten_ns):
+            raise m.TooOld(command.age_ns)
 
     def _judge(self, command: m.Command, choices: Iterator[Choice]) -> Any:
         state = self.state
@@ -80,6 +108,56 @@ class Oracle:
         return routed[type(command)](state, command, choices)
 
     # Reading
+
+    def answer(self, query: q.Query) -> Any:
+        """The answer to a query about the present, for those kinds that the oracle knows."""
+        state = self.state
+        if isinstance(query, q.GetReservation):
+            return self._reservation(query.reservation_id)
+        if isinstance(query, q.GetOrder):
+            order = state.orders.get(query.order_id)
+            found = (Outcome.OK, "") if order else (Outcome.UNKNOWN_ORDER, str(query.order_id))
+            return OrderAnswer(*found, order)
+        if isinstance(query, q.GetStatus):
+            return StatusAnswer(Outcome.OK, "", self.status())
+        if isinstance(query, q.ListMovements):
+            pair = query.sku_key, query.node_key
+            rows = [MovementRow(0, *each[1:]) for each in reversed(state.movements) if each.pair == pair]
+            return MovementsAnswer(Outcome.OK, "", tuple(rows))
+        if isinstance(query, q.ListFulfillmentOrders):
+            node = state.node_index(query.node_key)
+            work = tuple(each for each in state.work.values() if each.is_open and each.node_index == node)
+            keys = tuple(state.orders[each.order_id].order_key for each in work)
+            return FulfillmentOrdersAnswer(Outcome.OK, "", work, keys)
+        assert isinstance(query, q.GetAvailability), query
+        return self._availability(query)
+
+    def _reservation(self, reservation_id: int) -> ReservationAnswer:
+        state = self.state
+        hold = state.holds.get(reservation_id)
+        if hold is None:
+            return ReservationAnswer(Outcome.UNKNOWN_RESERVATION, str(reservation_id))
+        legs = tuple(
+            Leg(leg.line, state.sku_index(leg.sku), state.node_index(leg.node), leg.units) for leg in hold.legs
+        )
+        return ReservationAnswer(
+            Outcome.OK, "", reservation_id, hold.state, state.channel_index(hold.channel), hold.kind, hold.created_ns,
+            hold.expires_ns, legs if hold.state == ReservationState.HELD else (),
+        )  # fmt: skip
+
+    def _availability(self, query: q.GetAvailability) -> AvailabilityAnswer:
+        state = self.state
+        if query.channel_key not in state.channels:
+            return AvailabilityAnswer(Outcome.UNKNOWN_CHANNEL, query.channel_key)
+        if query.node_key and query.node_key not in state.nodes:
+            return AvailabilityAnswer(Outcome.UNKNOWN_NODE, query.node_key)
+        found = tuple(
+            self.availability(query.channel_key, sku, query.kind, query.node_key)
+            if sku in state.skus
+            else SkuAvailability(sku, Outcome.UNKNOWN_SKU, -1, 0, ())
+            for sku in query.sku_keys
+        )
+        return AvailabilityAnswer(Outcome.OK, "", found)
 
     def availability(self, channel: str, sku: str, kind: FulfillmentKind, node: str = "") -> SkuAvailability:
         """What a channel may sell; every key must be known."""

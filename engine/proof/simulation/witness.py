@@ -1,0 +1,133 @@
+"""What the engine did and is, in the oracle's words. The only part of the audit that knows how the engine keeps things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from engine.core.machine import Machine
+from engine.journal import Record
+from engine.journal.codec import decode
+from engine.journal.frame import Frame
+from engine.kernels import columns as c
+from engine.model import commands as m
+from engine.model import queries as q
+from engine.model.decisions import Decision
+from engine.model.orders import FulfillmentOrder, Return
+from engine.model.outcomes import FulfillmentState, Outcome
+from engine.model.replies import FulfillmentOrdersAnswer, FulfillmentReply, ReturnReply
+from engine.proof.oracle import Choice
+
+Pair = tuple[str, str]
+QUANTITY_COUNT = 9
+"""Rows of a cell that are kept, on_hand first; the rest is derived or scratch."""
+_ROUTED = (m.Reserve, m.BatchReserve, m.PlaceOrder, m.IngestOrder, m.Reject)
+
+
+def decisions_of(frame: Frame) -> list[Decision]:
+    """What a frame of the journal says."""
+    return decode(Record(frame.first_seq, frame.decisions, frame.body))
+
+
+class Tally:
+    """The journal summed up with paper and pencil: which cells there are, and Σ effects of each."""
+
+    def __init__(self) -> None:
+        self.places: dict[int, tuple[int, int]] = {}
+        """SKU index and node index of each slot."""
+        self.units: dict[int, list[int]] = {}
+        self._legs: dict[int, list[tuple[int, int]]] = {}
+
+    def add(self, decision: Decision) -> None:
+        """Add the effects of one decision."""
+        for operation, first, second, third, _, _ in [] if decision.effects is None else decision.effects.tolist():
+            if operation == c.OP_OPEN_CELL:
+                self.places[third] = first, second
+                self.units[third] = [0] * QUANTITY_COUNT
+            elif operation == c.OP_MOVE:
+                self.units[first][second] += third
+            elif operation == c.OP_HOLD:
+                self._legs[first] = []
+            elif operation == c.OP_LEG:
+                self._legs[first].append((second, third))
+                self.units[second][c.RESERVED] += third
+            elif operation == c.OP_CLOSE:
+                for slot, units in self._legs.pop(first):
+                    self.units[slot][c.RESERVED] -= units
+
+
+class Witness:
+    """Reads the journal's decisions and a machine."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+
+    def pair(self, slot: int, sku_keys: list[str], node_keys: list[str]) -> Pair:
+        """SKU and node of a slot."""
+        sku, node = self.tally.places[slot]
+        return sku_keys[sku], node_keys[node]
+
+    def choices(self, decision: Decision, keys: tuple[list[str], list[str]]) -> Iterator[Choice]:
+        """Units by SKU and node, one entry for each claim that was granted anything. ``keys``: of SKUs and of nodes."""
+        found: list[Choice] = []
+        for row in [] if decision.effects is None else decision.effects.tolist():
+            if row[0] == c.OP_HOLD:
+                found.append({})
+            elif row[0] == c.OP_LEG:
+                pair = self.pair(row[2], *keys)
+                found[-1][pair] = found[-1].get(pair, 0) + row[3]
+        work = [each for each in decision.documents if isinstance(each, FulfillmentOrder)]
+        new = [each for each in work if each.state == FulfillmentState.OPEN]
+        if new:
+            found.append({})
+        for each in new:
+            for line in each.lines:
+                pair = self.pair(line.slot, *keys)
+                found[-1][pair] = found[-1].get(pair, 0) + line.units
+        return iter(found)
+
+    def plain(self, value: Any) -> Any:
+        """An answer or a record as the oracle writes it: a slot is a SKU and a node."""
+        if isinstance(value, FulfillmentOrder | Return):
+            lines: Any = value.lines
+            return value._replace(lines=tuple(line._replace(slot=self._place(line.slot)) for line in lines))
+        if isinstance(value, FulfillmentReply):
+            replacements = tuple(self.plain(each) for each in value.replacements)
+            return value._replace(fulfillment_order=self.plain(value.fulfillment_order), replacements=replacements)
+        if isinstance(value, ReturnReply):
+            return value._replace(goods=self.plain(value.goods))
+        if isinstance(value, FulfillmentOrdersAnswer):
+            return value._replace(fulfillment_orders=tuple(self.plain(each) for each in value.fulfillment_orders))
+        return value
+
+    def _place(self, slot: int) -> int:
+        sku, node = self.tally.places[slot]
+        return sku << 32 | node
+
+    def cells(self, machine: Machine) -> dict[int, list[int]]:
+        """The quantities of each slot, on_hand first, then ATF."""
+        slots = list(self.tally.places)
+        columns = machine.pool.state[0][: QUANTITY_COUNT + 1, slots].T.tolist()
+        return dict(zip(slots, columns, strict=True))
+
+
+def is_routed(command: m.Command) -> bool:
+    """Whether the engine chose nodes for it."""
+    return isinstance(command, _ROUTED) and not (isinstance(command, m.PlaceOrder) and command.reservation_id)
+
+
+def choices_unsaid(decision: Decision, command: m.Command) -> bool:
+    """A batch that was refused as a whole held nothing: its decision does not tell which nodes were chosen on the way."""
+    return isinstance(command, m.BatchReserve) and decision.reply.outcome == Outcome.BATCH_REFUSED
+
+
+def machine_records(machine: Machine) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
+    """Orders, work and returns that are remembered."""
+    orders = machine.pool.orders
+    return dict(orders.orders.items()), dict(orders.fulfillment_orders.items()), dict(orders.returns.items())
+
+
+def findings(machine: Machine) -> tuple[Any, ...]:
+    """What the engine's own audit says is wrong."""
+    answer: Any = machine.answer(q.Audit(0, digest=False), machine.now_ns)
+    return tuple(answer.report.findings)

@@ -1,0 +1,94 @@
+"""Worlds in which everything fails: no promise breaks, the same seed gives the same bytes, and everything that can happen happens."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from engine.model import commands as m
+from engine.model.outcomes import CommandKind, Outcome
+from engine.proof.simulation.history import Again, Ask, History, Look, Trouble
+from engine.proof.simulation.run import Plan, play
+from engine.proof.simulation.shrink import tell
+from engine.proof.simulation.simulation import EVERYTHING_EACH, Simulation
+from engine.proof.simulation.witness import decisions_of
+from engine.proof.simulation.workload import Workload
+from engine.proof.simulation.world import draw
+
+SEEDS = range(1, 7)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_promise_breaks(seed: int) -> None:
+    played = play(Plan(seed, 1, 700, crashes_per_thousand=20))
+    assert played.broken is None, f"stockpool simulate-faults --seed {seed}\n{': '.join(played.broken)}"
+    assert played.figures.commands >= 700
+    assert played.figures.crashes
+    assert played.figures.acknowledged
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others() -> None:
+    plan = Plan(7, 1, 300)
+    first, again, other = play(plan), play(plan), play(plan._replace(seed=8))
+    assert first == again
+    assert first.journal_hash != other.journal_hash
+
+
+def test_what_was_written_down_can_be_told_again() -> None:
+    plan, history = Plan(9, 1, 300), History()
+    played = play(plan, history=history)
+    assert played.broken is None
+    simulation = Simulation(draw(plan.chance()).limits)
+    for step in history.steps:
+        simulation.step(step)
+    assert simulation.journal_hash() == played.journal_hash
+    assert tell(draw(plan.chance()), history.steps, None, EVERYTHING_EACH) is None
+    assert history.command_count == played.figures.commands
+    assert history.told().count("group ") == len(history.steps)
+
+
+def test_everything_happens() -> None:
+    """What never happens proves nothing."""
+    kinds: Counter[tuple[CommandKind, Outcome]] = Counter()
+    troubles: Counter[Trouble] = Counter()
+    asked: Counter[str] = Counter()
+    for seed in range(20, 27):
+        plan, history = Plan(seed, 1, 500, crashes_per_thousand=30), History()
+        simulation = _played(plan, history)
+        for frame in simulation.disk.tape().frames:
+            kinds.update((each.kind, Outcome(each.outcome)) for each in decisions_of(frame))
+        troubles.update(step.fault.trouble for step in history.steps if step.fault)
+        for step in history.steps:
+            asked["back in time"] += step.by_ns < 0
+            asked["far ahead"] += step.by_ns > 3_000_000_000_000
+            asked["second process"] += step.process
+            for call in step.calls:
+                asked["given up"] += call.given_up
+                asked["again"] += isinstance(call.item, Again)
+                asked["look"] += isinstance(call.item, Look)
+                asked["another body"] += isinstance(call.item, Ask) and call.item.under > 0
+                asked["rush"] += isinstance(call.item, Ask) and _is_rush(call.item)
+        asked["torn"] += simulation.figures.torn_writes
+    assert {kind for kind, outcome in kinds if outcome in (Outcome.OK, Outcome.PARTIAL)} == set(CommandKind)
+    assert set(troubles) == set(Trouble)
+    assert all(asked.values()), asked
+    # The first is answered and never journaled, the second is rare.
+    rare = {Outcome.REQUEST_ID_REUSED, Outcome.NO_RETURN_NODE}
+    assert set(Outcome) - {outcome for _, outcome in kinds} <= rare
+
+
+def _played(plan: Plan, history: History) -> Simulation:
+    chance = plan.chance()
+    world = draw(chance)
+    simulation = Simulation(world.limits)
+    workload = Workload(chance, world, simulation, plan.crashes_per_thousand)
+    while simulation.figures.commands < plan.commands:
+        step = workload.next()
+        history.steps.append(step)
+        workload.heard(step, answered=simulation.step(step))
+    return simulation
+
+
+def _is_rush(ask: Ask) -> bool:
+    return ask.kind is m.BatchReserve and len(ask.fields["claims"]) > 6
