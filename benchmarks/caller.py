@@ -11,10 +11,13 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 from benchmarks.world import CHANNEL, Ask, World
 from stockpool.v1 import reservations_pb2 as pb
@@ -31,7 +34,10 @@ BATCH_ITEMS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """``calls`` calls with ``in_flight`` of them at a time. ``seed`` draws what they ask and makes their request ids."""
+    """``calls`` calls with ``in_flight`` of them at a time, over ``connections``. ``seed`` draws what they ask and makes their request ids.
+
+    With ``for_s`` what is not answered after so many seconds is left alone.
+    """
 
     call: str
     calls: int
@@ -39,6 +45,8 @@ class Task:
     pickup: bool
     seed: int
     world: dict[str, int]
+    connections: int = 1
+    for_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,8 @@ class Made:
     latencies_us: list[int]
     granted: int
     """Reservations that were granted; echoes are not counted."""
+    refused: int
+    """Times that a call was told to come back later: it did, when it was told. Its latency is that of the time it was taken."""
 
 
 def reservation(ask: Ask) -> pb.ReservationRequest:
@@ -91,37 +101,69 @@ def granted(call: str, responses: list[bytes]) -> int:
     return 0
 
 
-async def make(channel: grpc.aio.Channel, task: Task, ready: list[bytes]) -> Made:
+def delay_s(error: grpc.aio.AioRpcError) -> float:
+    """After how long a refused call may come back. Raises the error when it was not refused for overload."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # all that it takes are the trailing metadata
+    retry = error_details_pb2.RetryInfo()
+    if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and status is not None:
+        for detail in status.details:
+            if detail.Unpack(retry):
+                return float(retry.retry_delay.ToNanoseconds() / 1e9)
+    raise error
+
+
+async def make(channels: list[grpc.aio.Channel], task: Task, ready: list[bytes]) -> Made:
     """Make the calls of a task."""
-    call: Any = channel.unary_unary(PATHS[task.call])  # bytes in, bytes out
     waiting = iter(ready)
     latencies_us: list[int] = []
     responses: list[bytes] = []
+    refused = 0
 
-    async def one_after_another() -> None:
+    async def one_after_another(call: Any) -> None:
+        nonlocal refused
         for request in waiting:
-            sent = time.perf_counter_ns()
-            responses.append(await call(request))
-            latencies_us.append((time.perf_counter_ns() - sent) // 1_000)
+            while True:
+                sent = time.perf_counter_ns()
+                try:
+                    responses.append(await call(request))
+                except grpc.aio.AioRpcError as error:
+                    refused += 1
+                    await asyncio.sleep(delay_s(error))
+                else:
+                    latencies_us.append((time.perf_counter_ns() - sent) // 1_000)
+                    break
 
+    calls: list[Any] = [channel.unary_unary(PATHS[task.call]) for channel in channels]  # bytes in, bytes out
     begun = time.monotonic()
-    await asyncio.gather(*(one_after_another() for _ in range(task.in_flight)))
+    loops = [asyncio.ensure_future(one_after_another(calls[n % len(calls)])) for n in range(task.in_flight)]
+    done, late = await asyncio.wait(loops, timeout=task.for_s)
     ended = time.monotonic()
-    return Made(begun, ended, latencies_us, granted(task.call, responses))
+    for loop in late:
+        loop.cancel()
+    await asyncio.gather(*done)
+    await asyncio.gather(*late, return_exceptions=True)
+    return Made(begun, ended, latencies_us, granted(task.call, responses), refused)
 
 
 async def serve_tasks(target: str) -> None:
     """Read a task, prepare it and say so; at the next line make the calls and tell; until standard input ends."""
     loop = asyncio.get_running_loop()
-    options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-    async with grpc.aio.insecure_channel(target, options=options) as channel:
-        await channel.channel_ready()
+    options = [
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+    async with AsyncExitStack() as stack:
+        channels: list[grpc.aio.Channel] = []
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             task = Task(**json.loads(line))
+            while len(channels) < task.connections:
+                channels.append(await stack.enter_async_context(grpc.aio.insecure_channel(target, options=options)))
+                await channels[-1].channel_ready()
             ready = list(requests(task))
             print("ready", flush=True)
             await loop.run_in_executor(None, sys.stdin.readline)
-            print(json.dumps(asdict(await make(channel, task, ready))), flush=True)
+            print(json.dumps(asdict(await make(channels[: task.connections], task, ready))), flush=True)
 
 
 if __name__ == "__main__":

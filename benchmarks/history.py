@@ -31,6 +31,8 @@ GOALS = {
     "cells_20m_bytes": ("≤", 3 * 10**9),
     "cold_start_s": ("≤", 30),
     "warm_start_s": ("≤", 3),
+    "overload_over_peak": ("≥", 0.8),
+    "overload_p99_over_peak": ("≤", 2),
 }
 """What was aimed at on two processors."""
 

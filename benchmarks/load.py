@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from statistics import quantiles
 from typing import IO, Any
@@ -37,6 +37,7 @@ class Measured:
     p99_ms: float
     server_cpu_us: float
     """Processor time that the server took, a call."""
+    refused: int
 
     @property
     def calls_per_s(self) -> float:
@@ -54,18 +55,46 @@ class Load:
 
     def run(self, call: str, calls: int, in_flight: int, *, pickup: bool = False) -> Measured:
         """``calls`` calls in all, ``in_flight`` at a time, shared evenly by the callers."""
-        callers = self.callers[:in_flight]
-        share = len(callers)
-        for caller in callers:
-            task = Task(call, calls // share, in_flight // share, pickup, next(_SEEDS), asdict(self.world))
-            _tell(caller, json.dumps(asdict(task)))
+        share = min(len(self.callers), in_flight)
+        return self._make([self._task(call, calls // share, in_flight // share, pickup=pickup)] * share)[0]
+
+    def crowd(self, call: str, calls: int, in_flight: int, connections: int, for_s: float) -> tuple[Measured, Measured]:
+        """A crowd for a time, and one caller who makes one call after another beside it: in a process of its own, the last one, so that
+        its latencies are those of the server, and not of callers who are busy themselves.
+        """
+        share = len(self.callers) - 1
+        of_crowd = self._task(call, calls // share, in_flight // share, connections=connections // share, for_s=for_s)
+        crowd, lone = self._make([of_crowd] * share, self._task(call, calls // 10, 1, for_s=for_s))
+        return crowd, lone
+
+    def _task(
+        self,
+        call: str,
+        calls: int,
+        in_flight: int,
+        *,
+        pickup: bool = False,
+        connections: int = 1,
+        for_s: float | None = None,
+    ) -> Task:
+        return Task(call, calls, in_flight, pickup, 0, asdict(self.world), connections, for_s)
+
+    def _make(self, *alike: list[Task] | Task) -> list[Measured]:
+        """All at the same time; measured together are those of a list."""
+        lists = [one if isinstance(one, list) else [one] for one in alike]
+        tasks = [task for each in lists for task in each]
+        callers = self.callers[: len(tasks)]
+        for caller, task in zip(callers, tasks, strict=True):
+            _tell(caller, json.dumps(asdict(replace(task, seed=next(_SEEDS)))))
         for caller in callers:
             hear(caller)
         before_s = cpu_s(self.server)
         for caller in callers:
             _tell(caller, "go")
         made = [Made(**json.loads(hear(caller))) for caller in callers]
-        return _measured(made, cpu_s(self.server) - before_s)
+        cpu = cpu_s(self.server) - before_s
+        told = iter(made)
+        return [_measured([next(told) for _ in each], cpu) for each in lists]
 
 
 def _measured(made: list[Made], server_cpu_s: float) -> Measured:
@@ -79,6 +108,7 @@ def _measured(made: list[Made], server_cpu_s: float) -> Measured:
         percentiles[49] / 1_000,
         percentiles[98] / 1_000,
         server_cpu_s / len(latencies_us) * 1e6,
+        sum(one.refused for one in made),
     )
 
 
