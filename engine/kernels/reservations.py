@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 
 from engine.kernels import columns as c
-from engine.kernels.compiled import inner, kernel
+from engine.kernels.compiled import inlined, inner, kernel
 from engine.kernels.routing import route
 from engine.kernels.stock import find_cell
 from engine.kernels.workspace import ANSWER, WORK, Answer, Work, routing_answer, routing_work
@@ -115,7 +115,7 @@ def available_to(stock: Stock, network: Network, item: Integers, order: Integers
     return max(free, np.int64(0))
 
 
-@inner
+@inlined
 def serve(stock: Stock, network: Network, item: Integers, count: int, scratch: Scratch) -> bool:
     """Serve the merged lines in full: by the router, or all from the one pickup node. The legs stand in the router's answer."""
     work, answer, order, merged, _ = scratch
@@ -201,7 +201,9 @@ def grant(claim: tuple[Integers, Integers], scratch: Scratch, result: Integers, 
                 legs[at, c.LEG_PACKAGE] = routed[leg, c.LEG_PACKAGE]
                 at += 1
     for package in range(plan[c.PLAN_PACKAGES]):
-        packages[result[c.RESULT_FIRST_PACKAGE] + package] = packed[package]
+        # Not row to row: for that Numba also compiles what says in words that two rows do not match.
+        for field in range(c.PACKAGE_WIDTH):
+            packages[result[c.RESULT_FIRST_PACKAGE] + package, field] = packed[package, field]
     result[c.RESULT_LEG_COUNT] = at - result[c.RESULT_FIRST_LEG]
     result[c.RESULT_PACKAGE_COUNT] = plan[c.PLAN_PACKAGES]
     result[c.RESULT_COST] = plan[c.PLAN_COST]
@@ -210,7 +212,7 @@ def grant(claim: tuple[Integers, Integers], scratch: Scratch, result: Integers, 
     return True
 
 
-@inner
+@inlined
 def plan_claim(
     stock: Stock, network: Network, claim: tuple[Integers, Integers], scratch: Scratch, granted: Granted
 ) -> int:

@@ -128,7 +128,7 @@ def begin(network: Network, question: Question, work: Work) -> None:
     small[SCALARS, WHOLE] = 0
     small[ZONE_MARK, 0] = epoch << 1
     small[SCALARS, STEP_COUNT] = count_steps(breaks, order[ORDER_SERVICE])
-    count = 0
+    count = np.int64(0)  # typed: for a literal, `weigh` would be compiled twice
     for line in range(lines.shape[0]):
         if lines[line, LINE_UNITS] > 0:
             subsets[UNITS, 1 << count] = lines[line, LINE_UNITS]

@@ -26,7 +26,7 @@ from engine.kernels.columns import (
     ORDER_SPLIT_PENALTY,
     PENDING,
 )
-from engine.kernels.compiled import inner
+from engine.kernels.compiled import inlined, inner
 from engine.kernels.loads import added_cost, fits, lift, load, load_whole, loaded_cost, write_loads
 from engine.kernels.subsets import offer, partition
 from engine.kernels.workspace import (
@@ -270,7 +270,7 @@ def place_whole(network: Network, order: Integers, work: Work) -> None:
     load_whole(work, 1)
 
 
-@inner
+@inlined
 def spread_all(stock: Stock, network: Network, question: Question, work: Work, again: bool) -> bool:
     """Put every line to be split into the plan, one after the other; ``again``: they are in it and are taken out
     first.

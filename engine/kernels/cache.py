@@ -1,0 +1,46 @@
+"""Where compiled kernels are kept: a folder named by what they were compiled from. Numba is not loaded to tell.
+
+Numba's own cache notices an edit in the file of a function, not in the files that the function calls (its issue 1833). So the
+folder carries a hash of this whole package, the versions and the bounds-check flag: an edit anywhere starts an empty folder.
+"""
+
+import hashlib
+import os
+import sys
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+_DECORATED = b"\n@kernel("
+
+
+@cache
+def _sources() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))}
+
+
+@cache
+def _fingerprint() -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for name, text in _sources().items():
+        digest.update(name.encode())
+        digest.update(text)
+    flags = (sys.version, version("numba"), version("llvmlite"), os.environ.get("NUMBA_BOUNDSCHECK", "0"))
+    digest.update(repr(flags).encode())
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Folder of the compiled kernels of exactly this source; ``STOCKPOOL_CACHE_DIR`` moves its parent."""
+    root = os.environ.get("STOCKPOOL_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "stockpool" / f"kernels-{_fingerprint()}"
+
+
+def compiled_count() -> int:
+    """Kernels in the cache."""
+    return sum(1 for _ in cache_folder().rglob("*.nbi"))
+
+
+def is_complete() -> bool:
+    """Whether all kernels are in the cache: then a start loads them within a second, else it compiles for half a minute."""
+    return compiled_count() >= sum(text.count(_DECORATED) for text in _sources().values())
