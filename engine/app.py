@@ -13,10 +13,12 @@ from time import perf_counter
 
 from engine.clock import SystemClock
 from engine.core.machine import Machine
+from engine.follower.child import FollowerProcess
 from engine.journal import Journal, JournalFenced, open_journal
 from engine.recovery import recover
 from engine.service.server import Server
 from engine.settings import Settings
+from engine.snapshots import SnapshotFolder
 from engine.writer import Writer
 
 log = logging.getLogger("stockpool")
@@ -86,6 +88,7 @@ async def serve(settings: Settings, stop: asyncio.Event, *, on_ready: Callable[[
 
     Raises:
         JournalError: the journal cannot be opened or read.
+        SnapshotError: the snapshots are of another journal.
         JournalLost: the journal could not be written any more.
         RuntimeError: the address cannot be listened on.
     """
@@ -124,9 +127,15 @@ async def _serve(
     await server.open(writer, machine.pool.names, journal)
     say()
     told = asyncio.create_task(stop.wait())
+    # Only now: while the server starts, it has the processors for itself.
+    follower = None if settings.snapshots is None else FollowerProcess(settings)
+    if follower is not None:
+        follower.start()
     await asyncio.wait((told, lost), return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
     await server.close()
+    if follower is not None:
+        await asyncio.to_thread(follower.close)
     if lost.done():
         await server.stop(GRACE_S)
         raise JournalLost(_advice(settings, lost.result())) from lost.result()
@@ -147,7 +156,8 @@ def _replay(settings: Settings, journal: Journal) -> tuple[Machine, float]:
             log.info("replaying the journal: seq %d", seq)
 
     gc.set_threshold(*_COLLECT_AFTER)
-    machine = recover(journal, settings.limits, progress=progress)
+    folder = None if settings.snapshots is None else SnapshotFolder(settings.snapshots)
+    machine = recover(journal, settings.limits, snapshots=folder, progress=progress)
     # What was replayed stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()

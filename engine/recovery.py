@@ -122,8 +122,3 @@ def fold(machine: Machine, records: list[Record]) -> None:
         machine.apply_run(run)
     except (ValueError, IndexError) as error:
         raise LimitsTooLow(records[-1].last_seq, str(error)) from error
-
-
-def replayed_digest(journal: Journal, limits: Limits, to_seq: int) -> str:
-    """Digest of the state that the journal tells at ``to_seq``."""
-    return recover(journal, limits, to_seq=to_seq).digest()

@@ -63,6 +63,14 @@ class Settings(BaseSettings):
     """PEM chain of the server; together with ``tls_key`` it turns on TLS."""
     tls_key: Annotated[Path, AfterValidator(_file)] | None = None
     """PEM private key of the server."""
+    snapshots: Path | None = None
+    """Folder of snapshots: a start goes on from the newest good one, and a process beside the server makes them; none: neither."""
+    snapshot_every_decisions: int = Field(default=1_000_000, ge=1)
+    """A snapshot is made after so many decisions,"""
+    snapshot_every_s: int = Field(default=900, ge=1)
+    """and so many seconds after the last one when there was any decision since."""
+    keep_decisions: int | None = Field(default=None, ge=0)
+    """Cut the journal off behind the older of the two snapshots, but keep so many decisions at least; none: never cut."""
     linger_us_max: int = Field(default=2_000, ge=0, le=1_000_000)
     """Longest wait for company before a group is made durable, in microseconds; a lone caller never waits."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -74,6 +82,10 @@ class Settings(BaseSettings):
     def _whole(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key belong together: set both, or none")
+        if self.snapshots is not None and self.journal_kind == "memory":
+            raise ValueError("snapshots need a journal that outlives the server: journal must not be memory://")
+        if self.snapshots is None and self.keep_decisions is not None:
+            raise ValueError("keep_decisions cuts the journal behind snapshots: set snapshots to their folder, too")
         _check_limits(self.limits)
         return self
 

@@ -17,10 +17,19 @@ COMMANDS = {
     "import": ("engine.cli.imports:import_files", "Bring in nodes, SKUs, counts, orders and returns from files."),
     "status": ("engine.cli.operation:status", "Print counts and totals of a server."),
     "audit": ("engine.cli.operation:audit", "Recompute every derived quantity and compare; on the wire or offline."),
+    "simulate-faults": (
+        "engine.cli.simulate:simulate_faults",
+        "Let everything fail in a simulated world, by one seed, and check every promise.",
+    ),
     "torture": (
         "engine.cli.torture:torture",
         "Kill a real server under load again and again, and prove that nothing was lost.",
     ),
+    "snapshot": (
+        "engine.cli.snapshots:snapshot",
+        "Make a snapshot of a journal, or follow it and make them now and then.",
+    ),
+    "compact": ("engine.cli.snapshots:compact", "Cut the journal off behind the older of two good snapshots."),
     "warm": ("engine.cli.warm:warm", "Compile every kernel now, so that no server start has to."),
     "availability": ("engine.cli.stock:availability", "What a channel may sell."),
     "reserve": ("engine.cli.reservation:reserve", "Hold units for a shopper."),

@@ -1,6 +1,7 @@
 """``stockpool status`` and ``stockpool audit``: how a server is, and whether its state is sound."""
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,7 @@ from engine.cli.output import FAILED, CommandFailed, console, print_json, report
 from engine.cli.serve import load_settings
 
 if TYPE_CHECKING:
+    from engine.follower.walk import Walk
     from engine.model.queries import AuditReport
 
 _AUDIT_TIMEOUT_S = 900.0
@@ -36,7 +38,9 @@ def audit(
     ] = None,
     replay: Annotated[
         bool,
-        typer.Option("--replay", help="Of a server: also replay the journal, and compare with that and with its snapshots."),
+        typer.Option(
+            "--replay", help="Of a server: also replay the journal, and compare with that and with its snapshots."
+        ),
     ] = False,
     server: Server = SERVER,
     token: Token = None,
@@ -57,9 +61,7 @@ def audit(
         from stockpool.v1.admin_pb2 import AuditInvariantsRequest
 
         answer = client.audit_invariants(AuditInvariantsRequest(replay=replay))
-        findings = [(one.invariant, one.subject, one.expected, one.actual) for one in answer.findings]
-        seen = as_data(answer) | {"findings": [dict(zip(_FINDING, one, strict=True)) for one in findings]}
-        _show_audit(seen | {name: getattr(answer, name) for name in _SHOWN}, as_json=as_json)
+        _show_audit(as_data(answer), as_json=as_json)
 
 
 def _show_audit(seen: dict[str, Any], *, as_json: bool) -> None:
@@ -103,28 +105,49 @@ def _walked(url: str, folder: Path | None) -> dict[str, Any]:
         raise CommandFailed("the snapshots cannot be used", str(error)) from None
     finally:
         journal.close()
-    return _as_data(seen)
+    return _told(seen)
 
 
-def _as_data(seen: "Walk") -> dict[str, Any]:
+def _told(seen: "Walk") -> dict[str, Any]:
     """The same as a server tells, by the same names."""
-    from engine.core.audit import open_counts
+    from engine.model.queries import Audit
 
-    cells, reservations, work = open_counts(seen.machine.pool)
-    findings = [
-        {"invariant": one.invariant, "subject": f"{one.subject} ({wrong.place})", "expected": one.expected, "actual": one.actual}
-        for wrong in seen.wrong
-        for one in wrong.findings or (Finding(wrong.what, "", 1, 0),)
-    ]
+    machine = seen.machine
+    report: AuditReport = machine.answer(Audit(0), machine.now_ns).report  # type: ignore[attr-defined]
     return {
         "ok": not seen.wrong,
-        "journal_seq": seen.machine.seq,
+        "journal_seq": machine.seq,
         "first_seq": seen.first_seq,
-        "cell_count": cells,
-        "reservation_count": reservations,
-        "fulfillment_order_count": work,
-        "findings": findings,
-        "digest": seen.machine.digest(),
+        **report._asdict(),
+        "findings": [
+            one._asdict() | {"subject": f"{one.subject} ({wrong.place})"}
+            for wrong in seen.wrong
+            for one in wrong.findings
+        ]
+        + [
+            {"invariant": wrong.what, "subject": wrong.place, "expected": 1, "actual": 0}
+            for wrong in seen.wrong
+            if not wrong.findings
+        ],
         "first_wrong_seq": min([wrong.seq for wrong in seen.wrong], default=0),
         "snapshot_seqs": list(seen.snapshot_seqs),
     }
+
+
+def _print_audit(seen: dict[str, Any]) -> None:
+    ok, findings = seen["ok"], seen["findings"]
+    typer.secho(
+        "clean" if ok else f"{len(findings)} findings", fg=typer.colors.GREEN if ok else typer.colors.RED, bold=True
+    )
+    typer.echo(
+        f"seq {seen['journal_seq']:,}: {seen['cell_count']:,} cells, {seen['reservation_count']:,} open reservations, "
+        f"{seen['fulfillment_order_count']:,} open fulfillment orders"
+    )
+    for one in findings:
+        typer.echo(f"  {one['invariant']}: {one['subject']} is {one['actual']}, not {one['expected']}")
+    if seen["snapshot_seqs"]:
+        typer.echo(f"snapshots that agree: seq {', '.join(f'{seq:,}' for seq in seen['snapshot_seqs'])}")
+    if seen["first_wrong_seq"]:
+        typer.echo(f"first wrong after seq {seen['first_wrong_seq']:,}")
+    if seen["digest"]:
+        typer.echo(f"digest {seen['digest']}")

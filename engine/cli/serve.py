@@ -28,22 +28,37 @@ def serve(
     ] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM chain; with --tls-key it turns on TLS.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM private key.")] = None,
+    snapshots: Annotated[
+        Path | None,
+        typer.Option(help="Folder of snapshots: start from the newest, and have a process beside make them."),
+    ] = None,
+    keep_decisions: Annotated[
+        int | None, typer.Option(help="Cut the journal behind the older snapshot, but keep so many decisions.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON when calls are answered.")] = False,
     stop_on_eof: Annotated[bool, typer.Option("--stop-on-eof", hidden=True)] = False,
 ) -> None:
     """Serve one stock pool over gRPC, until SIGTERM or Ctrl-C.
 
-    The journal is made when there is none; else it is replayed and the server goes on where it ended.
+    The journal is made when there is none; else it is replayed and the server goes on where it ended. With --snapshots a process beside the
+    server follows the journal at low priority, audits it all the time and makes snapshots, from which the next start goes on.
 
     Every setting can also be given as an environment variable: STOCKPOOL_JOURNAL, STOCKPOOL_HOST, STOCKPOOL_PORT, STOCKPOOL_AUTH_FILE,
-    STOCKPOOL_TLS_CERTIFICATE, STOCKPOOL_TLS_KEY, STOCKPOOL_LINGER_US_MAX, STOCKPOOL_LOG_LEVEL (debug, info, warning, error), and for each
-    limit of engine/model/limits.py its name: STOCKPOOL_LIMITS__CELLS_MAX. A variable STOCKPOOL_… that is none of these is refused.
+    STOCKPOOL_TLS_CERTIFICATE, STOCKPOOL_TLS_KEY, STOCKPOOL_SNAPSHOTS, STOCKPOOL_SNAPSHOT_EVERY_DECISIONS, STOCKPOOL_SNAPSHOT_EVERY_S,
+    STOCKPOOL_KEEP_DECISIONS, STOCKPOOL_LINGER_US_MAX, STOCKPOOL_LOG_LEVEL (debug, info, warning, error), and for each limit of engine/model/limits.py its name: STOCKPOOL_LIMITS__CELLS_MAX. A variable STOCKPOOL_… that is none of these is refused.
     """
     with reported(as_json=as_json):
         settings = load_settings(
-            journal=journal, host=host, port=port, auth_file=auth_file, tls_certificate=tls_certificate, tls_key=tls_key
+            journal=journal,
+            host=host,
+            port=port,
+            auth_file=auth_file,
+            tls_certificate=tls_certificate,
+            tls_key=tls_key,
+            snapshots=snapshots,
+            keep_decisions=keep_decisions,
         )
-        _begin_log(settings)
+        begin_log(settings)
         _serve(settings, as_json=as_json, stop_on_eof=stop_on_eof)
 
 
@@ -57,17 +72,18 @@ def load_settings(**given: Any) -> "Settings":
         raise CommandFailed("the settings make no sense", str(error), "stockpool serve --help", code=MISUSED) from None
 
 
-def _begin_log(settings: "Settings") -> None:
+def begin_log(settings: "Settings", who: str = "") -> None:
+    """Log to standard error; ``who`` says it where two processes do."""
     import logging
 
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%Y-%m-%d %H:%M:%S"
-    )
+    told = f"%(asctime)s %(levelname)-7s {who + ': ' if who else ''}%(message)s"
+    logging.basicConfig(level=settings.log_level.upper(), format=told, datefmt="%Y-%m-%d %H:%M:%S")
 
 
 def _serve(settings: "Settings", *, as_json: bool, stop_on_eof: bool) -> None:
     from engine.cli.warm import warm_kernels
     from engine.journal import JournalDamaged, JournalError
+    from engine.snapshots import SnapshotError
 
     _say_if_cold()
     warm_kernels()
@@ -89,6 +105,8 @@ def _serve(settings: "Settings", *, as_json: bool, stop_on_eof: bool) -> None:
         raise CommandFailed(
             "the journal cannot be used", str(error), "stockpool serve --journal sqlite:///other.db"
         ) from None
+    except SnapshotError as error:
+        raise CommandFailed("the snapshots cannot be used", str(error), "stockpool serve --snapshots FOLDER") from None
     except RuntimeError as error:
         if "bind" not in str(error):
             raise
@@ -100,10 +118,11 @@ def _serve(settings: "Settings", *, as_json: bool, stop_on_eof: bool) -> None:
 def _say_if_cold() -> None:
     import logging
 
-    from engine.kernels.compiled import cache_folder
+    from engine.cli.warm import COLD
+    from engine.kernels.cache import is_complete
 
-    if not cache_folder().exists():
-        logging.getLogger("stockpool").info("compiling kernels, once for this version: up to half a minute")
+    if not is_complete():
+        logging.getLogger("stockpool").info(COLD)
 
 
 def _announce(ready: "Ready", *, as_json: bool) -> None:

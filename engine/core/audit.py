@@ -99,7 +99,7 @@ def digest(pool: Pool, requests: RequestLog) -> str:
         *(row[:slots] for row in cells),
         skus[:, : len(pool.names.skus)],
         index[: pool.counter(c.INDEX_USED)],
-        reservations,
+        reservations[:, np.flatnonzero(reservations[c.RES_ID])],  # most were never used
         held[:, : pool.counter(c.HELD_USED)],
         movements[:, : pool.counter(c.MOVEMENT_NEXT)],
         *(feeds[source, :slots] for source in range(len(pool.names.sources))),

@@ -29,16 +29,18 @@ class Wrong(NamedTuple):
     """The last one after which it was right; ``seq`` − 1 when the decision itself is to blame."""
     findings: tuple[Finding, ...]
 
+    @property
+    def place(self) -> str:
+        """Since when, in words."""
+        if self.good_seq == self.seq - 1:
+            return f"from seq {self.seq} on"
+        return f"between seq {self.good_seq} and {self.seq}"
+
     def __str__(self) -> str:
         told = "; ".join(
             f"{one.invariant}: {one.subject} is {one.actual}, not {one.expected}" for one in self.findings[:3]
         )
-        place = (
-            f"from seq {self.seq} on"
-            if self.good_seq == self.seq - 1
-            else f"between seq {self.good_seq} and {self.seq}"
-        )
-        return f"{self.what}, {place} ({told})"
+        return f"{self.what}, {self.place}{told and f' ({told})'}"
 
 
 class StateWrong(Exception):

@@ -161,9 +161,7 @@ class Follower:
         """At the newest snapshot, reached from the one before when there are two: so it is checked against a replay. Else at the beginning."""
         usable = self._usable()
         if len(usable) < 2:
-            return recover(
-                self._journal, self._limits, snapshots=self._folder, to_seq=usable[0].seq if usable else 0
-            )
+            return recover(self._journal, self._limits, snapshots=self._folder, to_seq=usable[0].seq if usable else 0)
         newest, older = usable[:2]
         machine = recover(self._journal, self._limits, snapshots=self._folder, to_seq=older.seq)
         for records in runs(self._journal, machine.seq + 1):

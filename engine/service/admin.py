@@ -2,20 +2,19 @@
 
 # ruff: noqa: N802 - methods are named by the contract
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
-from engine.model.queries import Finding
-from engine.recovery import replayed_digest
-from engine.service import events
+from engine.follower.status import audited_seq
+from engine.service import events, replays
 from engine.service.convert import admin as convert
 from engine.service.crowd import Crowded
-from engine.service.door import Context, Door, Engine
+from engine.service.door import Context, Door
 from engine.service.errors import NOT_SERVING_RETRY_NS, abort
 from engine.service.limits import EVENT_STREAMS_MAX, stated
+from engine.snapshots import SnapshotFolder
 from stockpool.v1 import admin_pb2 as pb
 from stockpool.v1.admin_pb2_grpc import AdminServiceServicer
 
@@ -23,10 +22,11 @@ from stockpool.v1.admin_pb2_grpc import AdminServiceServicer
 class Admin(AdminServiceServicer):
     """State, limits, audit, events. ``journal_kind`` says where the journal is kept; ``start_ns``: when the process started."""
 
-    def __init__(self, door: Door, journal_kind: str, start_ns: int) -> None:
+    def __init__(self, door: Door, journal_kind: str, start_ns: int, snapshots: SnapshotFolder | None = None) -> None:
         self._door = door
         self._journal_kind = journal_kind
         self._start_ns = start_ns
+        self._snapshots = snapshots
         self._streams = 0
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
@@ -37,6 +37,9 @@ class Admin(AdminServiceServicer):
             response.version = version("stockpool")
             response.inbox_count = engine.writer.inbox_count
             response.journal_kind = self._journal_kind
+            if self._snapshots is not None:
+                response.snapshot_seq = self._snapshots.newest_seq()
+                response.audited_seq = audited_seq(self._snapshots)
         except Exception as error:  # noqa: BLE001 - see Door.answer
             await abort(context, error)
         return response
@@ -59,7 +62,7 @@ class Admin(AdminServiceServicer):
             engine, answer = await self._door.ask(context, request, convert.audit)
             response = convert.audit_response(answer.reply.report, answer.seq)
             if request.replay:
-                await _compare(engine, answer.seq, response)
+                await replays.compare(engine, self._snapshots, answer.seq, response)
         except Exception as error:  # noqa: BLE001 - see Door.answer
             await abort(context, error)
         response.elapsed.FromNanoseconds(time.monotonic_ns() - start_ns)
@@ -87,11 +90,3 @@ class Admin(AdminServiceServicer):
             yield
         finally:
             self._streams -= 1
-
-
-async def _compare(engine: Engine, seq: int, response: pb.AuditInvariantsResponse) -> None:
-    """A finding when the replayed state differs. Its numbers are 1 and 0: digests are not counted."""
-    digest = await asyncio.to_thread(replayed_digest, engine.journal, engine.rules.limits, seq)
-    if digest != response.digest:
-        subject = f"journal_seq {seq}: live {response.digest}, replayed {digest}"
-        convert.add_finding(response, Finding("replay equals the live state", subject, 1, 0))

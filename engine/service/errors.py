@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from engine.journal import JournalCut
 from engine.model.commands import Malformed, TooOld
 from engine.service.crowd import Crowded
 from engine.writer import DeadlinePassed, JournalLost, NotServing, Overloaded, SeqNotReached
@@ -84,6 +85,12 @@ def status_of(error: BaseException) -> status_pb2.Status:
             message = f"min_journal_seq lies beyond journal_seq {error.last_seq}, the newest that this server has."
             metadata = {"journal_seq": str(error.last_seq)}
             return _status(code_pb2.FAILED_PRECONDITION, "SEQ_NOT_REACHED", message, metadata=metadata)
+        case JournalCut():
+            message = (
+                f"The journal begins at journal_seq {error.first_seq}; what came before was cut off behind a snapshot."
+            )
+            metadata = {"first_seq": str(error.first_seq)}
+            return _status(code_pb2.OUT_OF_RANGE, "SEQ_CUT", message, metadata=metadata)
         case BadPageToken():
             message = "page_token was not made by this call; leave it empty for the first page."
             return _status(code_pb2.OUT_OF_RANGE, "BAD_PAGE_TOKEN", message)

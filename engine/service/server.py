@@ -21,6 +21,7 @@ from engine.service.reading import Calls
 from engine.service.reservations import Reservations
 from engine.service.returns import Returns
 from engine.settings import Settings
+from engine.snapshots import SnapshotFolder
 from engine.writer import Writer
 from stockpool.v1 import (
     admin_pb2_grpc,
@@ -112,7 +113,9 @@ class Server:
         orders_pb2_grpc.add_OrderServiceServicer_to_server(Orders(door), calls)
         fulfillment_pb2_grpc.add_FulfillmentServiceServicer_to_server(Fulfillment(door), calls)
         returns_pb2_grpc.add_ReturnServiceServicer_to_server(Returns(door), calls)
-        admin = Admin(door, self._settings.journal_kind, self._start_ns)
+        folder = self._settings.snapshots
+        snapshots = None if folder is None else SnapshotFolder(folder)
+        admin = Admin(door, self._settings.journal_kind, self._start_ns, snapshots)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, calls)
         server.add_generic_rpc_handlers((calls,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

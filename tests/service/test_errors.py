@@ -31,8 +31,15 @@ from stockpool.v1.errors_pb2 import ErrorReason
 from stockpool.v1.reservations_pb2_grpc import ReservationServiceStub
 from tests.service.world import LIMITS, Outcome, World, open_world, rate_card, reserve, until
 
-REACHED_ELSEWHERE = {"INVALID_FIELD", "LIMIT_EXCEEDED", "UNAUTHENTICATED", "PERMISSION_DENIED", "REQUEST_TOO_OLD"}
-"""In test_bad_input, test_auth and test_repeats."""
+REACHED_ELSEWHERE = {
+    "INVALID_FIELD",
+    "LIMIT_EXCEEDED",
+    "UNAUTHENTICATED",
+    "PERMISSION_DENIED",
+    "REQUEST_TOO_OLD",
+    "SEQ_CUT",
+}
+"""In test_bad_input, test_auth, test_repeats and test_snapshots."""
 
 
 class Gate(MemoryJournal):

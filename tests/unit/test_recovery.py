@@ -19,7 +19,7 @@ from engine.model import commands as m
 from engine.model.limits import SECOND_NS
 from engine.model.network import Node
 from engine.model.outcomes import Outcome
-from engine.recovery import LimitsTooLow, recover, replayed_digest
+from engine.recovery import LimitsTooLow, recover
 from tests.builders import MINUTE_NS, SMALL, Store, day, limits, ship
 from tests.unit.same import same
 
@@ -66,7 +66,7 @@ def test_replay_stops_at_any_decision() -> None:
     twin = Store(network=False)
     for decision in store.decisions:
         twin.machine.apply(decision)
-        assert replayed_digest(journal, SMALL, decision.seq) == twin.machine.digest()
+        assert recover(journal, SMALL, to_seq=decision.seq).digest() == twin.machine.digest()
 
 
 def test_replay_stops_inside_a_run_of_reserves() -> None:
@@ -85,7 +85,7 @@ def test_replay_stops_inside_a_run_of_reserves() -> None:
         twin = Store(network=False)
         for decision in store.decisions:
             twin.machine.apply(decision)
-            assert replayed_digest(journal, SMALL, decision.seq) == twin.machine.digest()
+            assert recover(journal, SMALL, to_seq=decision.seq).digest() == twin.machine.digest()
         replayed = recover(journal, SMALL)
         assert replayed.digest() == store.machine.digest()
         assert {replayed.pool.reservations.get(each).created_ns for each in (1, 2, 3)} == {store.now_ns}  # type: ignore[union-attr]
