@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import IO
 
 import msgspec
 from msgspec import msgpack
@@ -18,14 +17,14 @@ from engine.journal import Mark
 from engine.model.limits import Limits
 from engine.pool.network import NetworkImage
 from engine.pool.orders import BookImage
-from engine.snapshots.file import Header, SnapshotDamaged, SnapshotReader, SnapshotWriter
+from engine.snapshots.file import Header, Sink, SnapshotDamaged, SnapshotReader, SnapshotWriter
 
 _network = msgpack.Decoder(NetworkImage)
 _orders = msgpack.Decoder(BookImage)
 _requests = msgpack.Decoder(RequestsImage)
 
 
-def write_machine(file: IO[bytes], machine: Machine, mark: Mark, digest: str) -> Header:
+def write_machine(file: Sink, machine: Machine, mark: Mark, digest: str) -> Header:
     """Write the machine as it is at ``mark``; ``digest`` is its digest."""
     image = image_of(machine)
     writer = SnapshotWriter(file)

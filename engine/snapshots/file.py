@@ -16,7 +16,7 @@ import zlib
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import Final, Protocol, Self
 
 import msgspec
 import numpy as np
@@ -93,10 +93,17 @@ class Table(msgspec.Struct, frozen=True):
     sections: list[Section]
 
 
-class SnapshotWriter:
-    """Writes one snapshot into an open file, section by section; ``end`` makes it whole."""
+class Sink(Protocol):
+    """What a snapshot is written into."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def write(self, part: bytes, /) -> int:
+        """Write all of it; how much that was."""
+
+
+class SnapshotWriter:
+    """Writes one snapshot, section by section; ``end`` makes it whole."""
+
+    def __init__(self, file: Sink) -> None:
         self._file = file
         self._sections: list[Section] = []
         self._prefix = _PREFIX.pack(_MAGIC, VERSION)

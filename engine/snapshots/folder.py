@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 from engine.core.machine import Machine
 from engine.journal import Mark
@@ -21,6 +21,7 @@ _TEMPORARY: Final = ".tmp"
 _ASIDE: Final = ".unusable"
 _LOCK: Final = ".lock"
 _BUFFER: Final = 1 << 20
+_SYNC_BYTES: Final = 8 << 20
 
 
 class FolderBusy(SnapshotError):
@@ -72,9 +73,9 @@ class SnapshotFolder:
         temporary = name.with_suffix(_TEMPORARY)
         try:
             with temporary.open("wb", buffering=_BUFFER) as file:
-                write_machine(file, machine, mark, digest)
-                file.flush()
-                os.fsync(file.fileno())
+                steady = _Steady(file)
+                write_machine(steady, machine, mark, digest)
+                steady.sync()
             with SnapshotReader(temporary) as reader:
                 read_machine(reader, machine.pool.limits)
             temporary.replace(name)
@@ -123,3 +124,24 @@ class SnapshotFolder:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+class _Steady:
+    """A file that is synced as it grows. All of it at once would hold up the journal's own sync, on the same disk, for as long."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._unsynced = 0
+
+    def write(self, part: bytes) -> int:
+        """Write, and sync what has come together."""
+        self._unsynced += len(part)
+        if self._unsynced >= _SYNC_BYTES:
+            self.sync()
+        return self._file.write(part)
+
+    def sync(self) -> None:
+        """Make what was written durable."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._unsynced = 0
