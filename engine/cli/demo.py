@@ -135,15 +135,19 @@ def _run(
 def _play(make_scenario: "MakeScenario", options: "RunOptions", url: str, log: Path, *, as_json: bool) -> "Report":
     import asyncio
 
+    from engine.cli.warm import COLD
     from engine.client import StockpoolError
     from engine.demo.opening import OpeningRefusedError
     from engine.demo.run import JournalNotEmptyError, run_demo
     from engine.demo.screen import open_screen
     from engine.demo.server import ServerFailedError, ServerProcess
     from engine.demo.stage import ServerGoneError
+    from engine.kernels.cache import is_complete
 
     screen = open_screen(console(stderr=as_json), "Stockpool demo")
     try:
+        if not is_complete():
+            screen.say(COLD)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(run_demo(partial(make_scenario, screen.say), options, ServerProcess(url, log), screen))
     except JournalNotEmptyError as error:

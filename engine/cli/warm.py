@@ -1,10 +1,21 @@
 """``stockpool warm``: compile the kernels now, so that no server start has to."""
 
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from engine.cli.output import print_json
+
+COLD = "compiling kernels, once for this version: up to half a minute"
+"""What is said before it is done, so that nobody thinks it hangs."""
+BESIDE = ("effects", "packing", "audit")
+"""Kernel modules that another process compiles meanwhile: a third of the work, and none that the rest waits for."""
+_COLLECT_AFTER = (10_000, 50, 100_000)
+"""Thresholds of the garbage collector. What compiling leaves stays: looking through all of it again and again takes seconds."""
 
 
 def warm(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -21,29 +32,62 @@ def warm(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 
 
 def warm_kernels() -> dict[str, object]:
-    """Imports every kernel module: a kernel is compiled, or loaded, when its module is imported."""
-    import importlib
+    """Imports every kernel module; while a kernel is missing in the cache, with the help of another process."""
     import pkgutil
     from time import perf_counter
 
-    begun = perf_counter()
     from engine import kernels
-    from engine.kernels.compiled import cache_folder
+    from engine.kernels.cache import cache_folder, compiled_count, is_complete
 
-    folder = cache_folder()
-    before = _count(folder)
+    begun, before = perf_counter(), compiled_count()
     names = [found.name for found in pkgutil.iter_modules(kernels.__path__)]
-    for name in names:
-        importlib.import_module(f"engine.kernels.{name}")
+    if is_complete():
+        import_kernels(names)
+    else:
+        with compiled_elsewhere(BESIDE):
+            import_kernels(sorted(names, key=BESIDE.__contains__))
     return {
         "modules": len(names),
-        "compiled": _count(folder) - before,
+        "compiled": compiled_count() - before,
         "seconds": round(perf_counter() - begun, 1),
-        "cache": str(folder),
+        "cache": str(cache_folder()),
     }
 
 
-def _count(folder: object) -> int:
-    from pathlib import Path
+def import_kernels(names: Iterable[str]) -> None:
+    """Imports modules of kernels: a kernel is compiled, or loaded, when its module is imported."""
+    import gc
+    from importlib import import_module
 
-    return sum(1 for _ in Path(str(folder)).rglob("*.nbc"))
+    usual = gc.get_threshold()
+    gc.set_threshold(*_COLLECT_AFTER)
+    try:
+        for name in names:
+            import_module(f"engine.kernels.{name}")
+    finally:
+        gc.set_threshold(*usual)
+
+
+@contextmanager
+def compiled_elsewhere(names: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes] | None]:
+    """Lets another process compile modules of kernels into the cache; it ends with the block. None: it could not be started.
+
+    Nothing depends on it. What it has not put there is compiled here when it is imported, and a file that both write is either's,
+    complete: Numba renames it into place.
+    """
+    program = (
+        f"import sys; sys.path[:] = {sys.path!r}; from engine.cli.warm import import_kernels; import_kernels({names!r})"
+    )
+    quiet = subprocess.DEVNULL
+    try:
+        process = subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-c", program], stdin=quiet, stdout=quiet, stderr=quiet
+        )
+    except OSError:
+        yield None
+        return
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()

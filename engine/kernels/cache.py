@@ -1,7 +1,8 @@
 """Where compiled kernels are kept: a folder named by what they were compiled from. Numba is not loaded to tell.
 
 Numba's own cache notices an edit in the file of a function, not in the files that the function calls (its issue 1833). So the
-folder carries a hash of this whole package, the versions and the bounds-check flag: an edit anywhere starts an empty folder.
+folder carries a hash of this whole package, where it lies, the versions and the bounds-check flag: an edit anywhere starts an empty
+folder.
 """
 
 import hashlib
@@ -11,12 +12,13 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+_PACKAGE = Path(__file__).parent
 _DECORATED = b"\n@kernel("
 
 
 @cache
 def _sources() -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))}
+    return {path.name: path.read_bytes() for path in sorted(_PACKAGE.glob("*.py"))}
 
 
 @cache
@@ -25,8 +27,10 @@ def _fingerprint() -> str:
     for name, text in _sources().items():
         digest.update(name.encode())
         digest.update(text)
-    flags = (sys.version, version("numba"), version("llvmlite"), os.environ.get("NUMBA_BOUNDSCHECK", "0"))
-    digest.update(repr(flags).encode())
+    bounds_check = os.environ.get("NUMBA_BOUNDSCHECK", "0")
+    # Where it lies, because Numba looks up by that, too: a copy of this package finds nothing that another one compiled.
+    circumstances = (str(_PACKAGE), sys.version, version("numba"), version("llvmlite"), bounds_check)
+    digest.update(repr(circumstances).encode())
     return digest.hexdigest()
 
 
