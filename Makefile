@@ -87,6 +87,13 @@ test: setup  ## The whole test suite (PYTEST_ARGS="-k reserve")
 bounds: setup  ## The suite with bounds checks in every kernel, slower: an index out of range fails instead of reading on
 	NUMBA_BOUNDSCHECK=1 $(BIN)/pytest --quiet --numprocesses $(WORKERS) -p no:benchmark $(PYTEST_ARGS) tests
 
+# A seed a night; a night that found something is played again with SEED=...
+SEED ?= $(shell date +%Y%m%d)
+
+.PHONY: nightly
+nightly: setup  ## The long proof: a million simulated commands with ten thousand crashes (SEED=1)
+	$(BIN)/stockpool simulate-faults --seed $(SEED) --commands 1000000
+
 .PHONY: bench
 bench: setup  ## The benchmarks; each run adds lines to benchmarks/history.jsonl
 	$(BIN)/pytest --quiet --timeout 0 $(PYTEST_ARGS) benchmarks

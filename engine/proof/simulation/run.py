@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from random import Random
 from typing import NamedTuple
 
@@ -74,11 +72,3 @@ def shortest(plan: Plan, parts: Parts | None = None) -> Shrunk:
     history = History()
     play(plan, parts, history)
     return shrink(draw(plan.chance()), history.steps, parts)
-
-
-def joined_hash(worlds: Iterable[Played]) -> str:
-    """One hash of the journals of many worlds, in order."""
-    joined = hashlib.blake2b(digest_size=16)
-    for world in worlds:
-        joined.update(bytes.fromhex(world.journal_hash))
-    return joined.hexdigest()

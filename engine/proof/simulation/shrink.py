@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -75,6 +75,7 @@ class _Shrinking:
             steps = self._fewer(steps, list)
             steps = _regrouped(steps, self._fewer(_calls(steps), lambda calls: _regrouped(steps, calls)))  # noqa: B023
             steps = self._simpler(steps)
+            steps = self._joined(steps)
         return Shrunk(History(steps), self._broken, self._run_count)
 
     def _tell(self, steps: Sequence[Step]) -> Ending | None:
@@ -110,10 +111,24 @@ class _Shrinking:
     def _simpler(self, steps: list[Step]) -> list[Step]:
         """Without faults, without waiting, in one process, with everybody listening, where that changes nothing."""
         for at in range(len(steps)):
-            for simpler in _simplifications(steps[at]):
+            for simplify in _SIMPLIFICATIONS:
+                simpler = simplify(steps[at])
                 attempt = [*steps[:at], simpler, *steps[at + 1 :]]
                 if simpler != steps[at] and self._breaks(attempt):
                     steps = attempt
+        return steps
+
+    def _joined(self, steps: list[Step]) -> list[Step]:
+        """Neighbours as one group, where that changes nothing."""
+        at = 0
+        while at + 1 < len(steps):
+            one, other = steps[at : at + 2]
+            attempt = [*steps[:at], replace(other, by_ns=one.by_ns, calls=one.calls + other.calls), *steps[at + 2 :]]
+            plain = one.fault is None and one.process == other.process and not other.by_ns
+            if plain and self._breaks(attempt):
+                steps = attempt
+            else:
+                at += 1
         return steps
 
 
@@ -133,8 +148,9 @@ def _regrouped(steps: Sequence[Step], calls: Sequence[tuple[int, Call]]) -> list
     return [replace(step, calls=tuple(kept.get(at, ()))) for at, step in enumerate(steps)]
 
 
-def _simplifications(step: Step) -> Iterator[Step]:
-    yield replace(step, fault=None)
-    yield replace(step, by_ns=0)
-    yield replace(step, process=0)
-    yield replace(step, calls=tuple(replace(call, given_up=False) for call in step.calls))
+_SIMPLIFICATIONS: tuple[Callable[[Step], Step], ...] = (
+    lambda step: replace(step, fault=None),
+    lambda step: replace(step, by_ns=0),
+    lambda step: replace(step, process=0),
+    lambda step: replace(step, calls=tuple(replace(call, given_up=False) for call in step.calls)),
+)

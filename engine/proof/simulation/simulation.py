@@ -145,6 +145,8 @@ class Simulation:
             ends = ends and self.disk.fault is not None
         except (Crash, JournalError):
             ends = True
+        except Exception as error:
+            raise Violation("process", f"the step of a group failed: {error!r}") from error
         self.disk.fault = None
         if ends:
             self._end(step, trial, process, before)
@@ -254,7 +256,10 @@ class Simulation:
         """Recover from what the disk holds, and see whether everything that was promised is there."""
         journal = self._parts.journal(self.disk)
         self._settle()
-        machine = self._parts.recover(journal, self._limits)
+        try:
+            machine = self._parts.recover(journal, self._limits)
+        except Exception as error:
+            raise Violation("recovery", f"failed: {error!r}") from error
         self._figures += Figures(recoveries=1)
         if machine.seq != self.auditor.seq:
             raise Violation("recovery", f"ends at seq {machine.seq}, the disk holds {self.auditor.seq}")
