@@ -31,6 +31,7 @@ GOALS = {
     "cells_20m_bytes": ("≤", 3 * 10**9),
     "cold_start_s": ("≤", 30),
     "warm_start_s": ("≤", 3),
+    "expiry_pause_ms": ("≤", 50),
     "overload_over_peak": ("≥", 0.8),
     "overload_p99_over_peak": ("≤", 2),
 }

@@ -103,7 +103,7 @@ def journaled(url: str, world: World, play: Callable[[Decide], Iterator[None]] |
     machine = Machine(Limits())
     with closing(open_journal(url)) as journal:
         for command in (*network(world), *stock(world)):
-            _append(journal, [decide(machine, command)])
+            append(journal, [decide(machine, command)])
         group: list[Decision] = []
 
         def deciding(command: m.Command) -> Decision:
@@ -111,14 +111,15 @@ def journaled(url: str, world: World, play: Callable[[Decide], Iterator[None]] |
             return group[-1]
 
         for _ in play(deciding) if play else ():
-            _append(journal, group)
+            append(journal, group)
             group.clear()
         if group:
-            _append(journal, group)
+            append(journal, group)
     return machine
 
 
-def _append(journal: Journal, decisions: list[Decision]) -> None:
+def append(journal: Journal, decisions: list[Decision]) -> None:
+    """Add one record of consecutive decisions."""
     journal.append(encode(decisions), expected_seq=decisions[0].seq - 1)
 
 

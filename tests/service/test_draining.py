@@ -37,15 +37,19 @@ class SlowJournal(MemoryJournal):
         self.reading = threading.Event()
         self.go_on = threading.Event()
 
-    def read(self, from_seq: int, **options: Any) -> Iterator[Record]:
+    def read(self, from_seq: int = 1, *, limit: int | None = None) -> Iterator[Record]:
         self.reading.set()
         self.go_on.wait(30)
-        return super().read(from_seq, **options)
+        return super().read(from_seq, limit=limit)
+
+
+def stub(channel: grpc.aio.Channel) -> Any:
+    return health_pb2_grpc.HealthStub(channel)
 
 
 async def watch(channel: grpc.aio.Channel, told: list[int]) -> None:
     """Notes what health tells, up to its end: a server that ends lets those who watch have its last word, for some seconds."""
-    call = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+    call = stub(channel).Watch(health_pb2.HealthCheckRequest())
     async for response in call:
         told.append(response.status)
         if told[-2:] == [SERVING, NOT_SERVING]:
@@ -66,7 +70,7 @@ async def test_health_tells_recovering_from_serving(monkeypatch: pytest.MonkeyPa
         async with AsyncClient(f"127.0.0.1:{port}", retries=0) as client:
             told: list[int] = []
             watching = asyncio.create_task(watch(client.channel, told))
-            health = health_pb2_grpc.HealthStub(client.channel)
+            health = stub(client.channel)
             for service in ("", *SERVICES):
                 checked = await health.Check(health_pb2.HealthCheckRequest(service=service), wait_for_ready=True)
                 assert checked.status == NOT_SERVING
