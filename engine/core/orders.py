@@ -228,15 +228,15 @@ def reserved_packages(pool: Pool, found: Reservation, legs: Sequence[Held]) -> t
         zone = int(network.zones[found.destination, node])
         carrier = max(network.carrier_micros(found.service_index, zone, grams), 0)
         handling = network.nodes[node].package_cost_micros + units * network.nodes[node].unit_cost_micros
-        packages.append(Package(node, zone, grams, carrier, handling))
+        packages.append(Package(node, zone, grams, carrier, min(handling, c.COST_MAX)))
     return tuple(packages)
 
 
 def _cost(pool: Pool, channel: int, packages: Sequence[Package]) -> Cost:
-    carrier = sum(box.carrier_micros for box in packages)
-    handling = sum(box.handling_micros for box in packages)
+    carrier = min(sum(box.carrier_micros for box in packages), c.COST_MAX)
+    handling = min(sum(box.handling_micros for box in packages), c.COST_MAX)
     split = pool.network.policy_of(channel).split_penalty_micros * (len(packages) - 1)
-    return Cost(carrier + handling + split, carrier, handling, split, len(packages), exact=False)
+    return Cost(min(carrier + handling + split, c.COST_MAX), carrier, handling, split, len(packages), exact=False)
 
 
 def decide_cancel(pool: Pool, command: CancelOrder, now_ns: int) -> Draft:

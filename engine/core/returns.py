@@ -114,7 +114,7 @@ def _choose_node(pool: Pool, journey: _Journey, channel: int, goods: list[tuple[
     network = pool.network
     units = sum(count for _, _, count in goods)
     if journey.node_index >= 0:
-        return journey.node_index, units * network.nodes[journey.node_index].unit_cost_micros
+        return journey.node_index, min(units * network.nodes[journey.node_index].unit_cost_micros, c.COST_MAX)
     nodes = network.candidates(channel, RETURN_NEEDS)
     grams = sum(network.skus[sku].weight_grams * count for _, sku, count in goods)
     zones = range(network.rates.shape[1])
@@ -123,7 +123,7 @@ def _choose_node(pool: Pool, journey: _Journey, channel: int, goods: list[tuple[
     nodes, carrier = nodes[carrier >= 0], carrier[carrier >= 0]
     if not nodes.size:
         return -1, 0
-    costs = carrier + units * network.node_rows[c.NODE_UNIT_COST, nodes]
+    costs = carrier + np.minimum(network.node_rows[c.NODE_UNIT_COST, nodes], c.COST_MAX // units) * units
     best = int(np.argmin(costs))
     return int(nodes[best]), int(costs[best])
 

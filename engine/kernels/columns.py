@@ -59,6 +59,8 @@ CHANNELS_MAX: Final = 62
 """A channel is one bit of an int64; the sign bit and one spare stay clear."""
 LINES_MAX: Final = 10
 """Lines of one order after duplicates were merged: the router works on 2**lines subsets."""
+COST_MAX: Final = 1 << 55
+"""Micros that no plan costs: 36 thousand million of the currency. Below it no sum of costs leaves 64 bits."""
 EXCLUDED_MAX: Final = 16
 """Nodes that one routing question can rule out (those that already rejected the order)."""
 

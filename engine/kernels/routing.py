@@ -19,11 +19,14 @@ How: a scan of each SKU's cells finds the best single packages and marks the nod
 enumerate the subsets of their lines; a partition over subsets (``subsets``) puts the packages together.
 """
 
+from typing import Final
+
 import numpy as np
 from numba import types
 
 from engine.kernels.columns import (
     ATF,
+    COST_MAX,
     INDEX_COUNT,
     INDEX_START,
     LEG_LINE,
@@ -114,6 +117,9 @@ from engine.kernels.zones import (
     serves,
 )
 
+SURELY_PRICED: Final = 1 << 12
+"""An order of so many units, in so many parcels, costs less than COST_MAX whatever the network: costs and rates are below 2**40."""
+
 __all__ = ["ats", "ats_for", "carrier_cost", "most_for", "route", "routing_answer", "routing_work"]
 
 
@@ -151,6 +157,28 @@ def entries(stock: Stock, question: Question) -> int:
     for line in range(lines.shape[0]):
         total += skus[INDEX_COUNT, lines[line, LINE_SKU]]
     return total
+
+
+@inner
+def is_priceable(network: Network, order: Integers, work: Work) -> bool:
+    """Whether every plan costs less than COST_MAX, so that no sum overflows. Only what is very large needs a closer look."""
+    nodes, _, rates, breaks = network
+    service, counters = order[ORDER_SERVICE], work[3][SCALARS]
+    everything = (np.int64(1) << counters[LINE_COUNT]) - 1
+    units = work[1][UNITS, everything]
+    parcels = work[1][GRAMS, everything] // max(breaks[service, 0], 1)
+    if units <= SURELY_PRICED and parcels <= SURELY_PRICED:
+        return True
+    package, unit, rate = np.int64(0), np.int64(0), np.int64(0)
+    for node in range(nodes.shape[1]):
+        package = max(package, nodes[NODE_PACKAGE_COST, node])
+        unit = max(unit, nodes[NODE_UNIT_COST, node])
+    for zone in range(rates.shape[1]):
+        for step in range(rates.shape[2]):
+            rate = max(rate, rates[service, zone, step])
+    packages = min(units, nodes.shape[1])
+    each = float(package) + float(rate) + float(order[ORDER_SPLIT_PENALTY])
+    return float(units) * unit + packages * each + float(parcels) * rate < COST_MAX
 
 
 @inner
@@ -321,8 +349,8 @@ def route(stock: Stock, network: Network, question: Question, work: Work, answer
     ``answer`` is STATUS_INFEASIBLE.
 
     Candidates carry every flag of ORDER_NEEDS, serve the channel, have a zone (not 0) in which the service is offered,
-    and are not excluded by name. Returns PLAN_STATUS. Raises ValueError when the scratch is too small for lines or
-    nodes.
+    and are not excluded by name. An order whose plans might cost COST_MAX or more is STATUS_INFEASIBLE. Returns
+    PLAN_STATUS. Raises ValueError when the scratch is too small for lines or nodes.
     """
     order, lines = question
     if lines.shape[0] > LINES_MAX:
@@ -330,6 +358,8 @@ def route(stock: Stock, network: Network, question: Question, work: Work, answer
     if network[0].shape[1] >= work[0].shape[1]:
         raise ValueError("routing_work was made for fewer nodes than the network has")
     begin(network, question, work)
+    if not is_priceable(network, order, work):
+        return refuse(answer[0])
     counters = work[3][SCALARS]
     scan(stock, network, question, work)
     everything = (np.int64(1) << counters[LINE_COUNT]) - 1

@@ -141,4 +141,4 @@ def apply_units(cells: Integers, counters: Integers, slot: int, row: int, delta:
     cells[c.ATF, slot] = after
     counters[c.AVAILABLE] += max(after, 0) - max(before, 0)
     counters[c.SHORTAGE] += max(-after, 0) - max(-before, 0)
-    counters[c.SHORTAGE_CELLS] += (after < 0) - (before < 0)
+    counters[c.SHORTAGE_CELLS] += int(after < 0) - int(before < 0)

@@ -25,8 +25,7 @@ ZONES_MAX: Final = 256
 NEVER: Final = 1 << 60
 """A cost or a key of something that cannot be done. Two of them still add up without overflow."""
 COUNT_BITS: Final = 4
-"""A key is ``cost << COUNT_BITS | packages``: one addition and one comparison serve both. Costs stay below 2**55
-micros."""
+"""A key is ``cost << COUNT_BITS | packages``: one addition and one comparison serve both. Costs stay below COST_MAX."""
 
 # Rows of work[0], by node.
 SEEN: Final = 0

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from engine.kernels.columns import (
     ATF,
+    COST_MAX,
     INDEX_COUNT,
     INDEX_START,
     NODE_CHANNELS,
@@ -56,7 +57,7 @@ def carrier_cost(rates: Integers, breaks: Integers, service: int, zone: int, gra
     """Micros to carry one package of ``grams`` by ``service`` into ``zone``; -1 when the service has no rate there.
 
     A package takes the first offered step (rate >= 0) whose break is not below its weight. Beyond the heaviest offered
-    break it is charged as parcels: as many of that break as go into the weight, and one of what remains.
+    break it is charged as parcels: as many of that break as go into the weight, and one of what remains. Never more than COST_MAX.
     """
     heaviest = np.int64(-1)
     for step in range(breaks.shape[1]):
@@ -71,6 +72,8 @@ def carrier_cost(rates: Integers, breaks: Integers, service: int, zone: int, gra
         return np.int64(-1)
     full = grams // breaks[service, heaviest]
     rest = grams - full * breaks[service, heaviest]
+    if full > COST_MAX // max(rates[service, zone, heaviest], 1):
+        return np.int64(COST_MAX)
     cost = full * rates[service, zone, heaviest]
     if rest > 0:
         for step in range(heaviest + 1):
