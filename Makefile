@@ -94,12 +94,19 @@ SEED ?= $(shell date +%Y%m%d)
 nightly: setup  ## The long proof: a million simulated commands with ten thousand crashes (SEED=1)
 	$(BIN)/stockpool simulate-faults --seed $(SEED) --commands 1000000
 
+.PHONY: coverage
+coverage: setup  ## The suite with the compiler off, so that kernels are Python too, and which lines of engine/ it runs; slow
+	$(BIN)/coverage erase
+	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest --quiet --numprocesses $(WORKERS) -p no:benchmark $(PYTEST_ARGS) tests
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered
+
 .PHONY: bench
 bench: setup  ## The benchmarks; each run adds lines to benchmarks/history.jsonl
 	$(BIN)/pytest --quiet --timeout 0 $(PYTEST_ARGS) benchmarks
 
 .PHONY: clean
 clean:  ## Remove what was built: .venv, generated code, caches
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks .coverage*
 	find protos -name '*_pb2*' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,14 @@ from tests.postgres import PostgresServer, postgres_server
 # How long an example takes says more about the machine than about the code; a failure prints how to repeat it.
 settings.register_profile("stockpool", deadline=None, print_blob=True)
 settings.load_profile("stockpool")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves out what would take minutes with the compiler off."""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}:
+        for item in items:
+            if item.get_closest_marker("compiled"):
+                item.add_marker(pytest.mark.skip(reason="the compiler is off"))
 
 
 @pytest.fixture(scope="session")

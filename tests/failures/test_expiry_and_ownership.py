@@ -201,6 +201,7 @@ async def test_an_expired_hold_counts_until_it_is_swept(monkeypatch: pytest.Monk
         assert (await world.client.reserve(reserve(("sku-1", 5_000)))).result.outcome == Wire.OK
 
 
+@pytest.mark.compiled
 @case(41)
 def test_many_holds_on_one_hot_sku_expire_together() -> None:
     """tigerbeetle/tigerbeetle#3658: 100,000 holds on one SKU end in one instant and one decision; nothing is left behind, and all
