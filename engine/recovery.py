@@ -53,6 +53,26 @@ def recover(
         SnapshotForeign: the snapshots are of another journal.
         LimitsTooLow: a limit was lowered below what the journal needs.
     """
+    try:
+        return _recovered(journal, limits, to_seq, snapshots, progress)
+    except JournalCut as cut:
+        if snapshots is None:
+            raise
+        first_seq = cut.first_seq
+    # A follower may have made newer snapshots and cut the journal behind them just now.
+    try:
+        return _recovered(journal, limits, to_seq, snapshots, progress)
+    except JournalCut:
+        raise SnapshotMissing(first_seq, snapshots) from None
+
+
+def _recovered(
+    journal: Journal,
+    limits: Limits,
+    to_seq: int | None,
+    snapshots: SnapshotFolder | None,
+    progress: Callable[[int], None] | None,
+) -> Machine:
     machine = None
     try:
         if snapshots is not None:
@@ -61,12 +81,7 @@ def recover(
         raise LimitsTooLow(journal.last_seq(), str(error)) from error
     if machine is None:
         machine = Machine(limits)
-    try:
-        advance(machine, journal, to_seq=to_seq, progress=progress)
-    except JournalCut as error:
-        if snapshots is not None and machine.seq == 0:
-            raise SnapshotMissing(error.first_seq, snapshots) from None
-        raise
+    advance(machine, journal, to_seq=to_seq, progress=progress)
     return machine
 
 

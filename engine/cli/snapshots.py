@@ -78,11 +78,12 @@ def compact(
     """Cut the journal off behind the older of two good snapshots; for good.
 
     Both are read and compared with their checksums first. A server that runs goes on meanwhile. What was cut can no longer be read as events;
-    a start needs one of the snapshots from then on, so keep their folder as safe as the journal.
+    a start needs one of the snapshots from then on, so keep their folder as safe as the journal. Servers on several machines that share a
+    journal share the folder, too, or only one of them cuts.
     """
     with reported(as_json=as_json):
         settings = load_settings(journal=journal, snapshots=folder)
-        with _opened(settings) as (opened, where), _failing(where), where.locked():
+        with _opened(settings) as (opened, where), _failing(where):
             from engine.follower import compact as cut_journal
 
             cut = cut_journal(opened, where, keep_decisions=keep_decisions)

@@ -35,7 +35,9 @@ log = logging.getLogger("stockpool")
 POLL_S = 0.5
 """How long a follower that is up to date waits before it looks again."""
 RETRY_S = 5.0
-"""How long it waits when the journal or the disk fails it."""
+"""How long it waits when the journal cannot be reached."""
+SNAPSHOT_RETRY_S = 60.0
+"""How long when a snapshot cannot be written."""
 RUNS_A_STEP = 64
 """Runs that are folded before anything else is looked at: some hundred milliseconds."""
 
@@ -71,6 +73,7 @@ class Follower:
         self._told = told
         self._begun_s, self._begun_cpu_s = time.monotonic(), time.process_time()
         self._last_s = self._begun_s
+        self._not_before_s = 0.0
         self._snapshot: dict[str, Any] = {}
         self.machine = self._start()
         self._auditor = Auditor(self.machine, self._replayed, journal, policy.audit_share_max)
@@ -83,9 +86,7 @@ class Follower:
         while not stop.is_set():
             try:
                 moved = self.step()
-            except (JournalUnavailable, SnapshotError) as error:
-                if isinstance(error, SnapshotForeign):
-                    raise
+            except JournalUnavailable as error:
                 log.warning("the follower waits: %s", error)
                 stop.wait(RETRY_S)
                 continue
@@ -102,7 +103,11 @@ class Follower:
             self._auditor.audit(closed=False)
             self._tell()
         if self._snapshot_is_due:
-            self.snapshot()
+            try:
+                self.snapshot()
+            except SnapshotError as error:  # the disk is full, say: to write gigabytes again at once would not help
+                self._not_before_s = time.monotonic() + SNAPSHOT_RETRY_S
+                log.warning("%s; the next one is tried in %.0f s", error, SNAPSHOT_RETRY_S)
         return moved
 
     def catch_up(self) -> None:
@@ -115,8 +120,11 @@ class Follower:
 
     @property
     def _snapshot_is_due(self) -> bool:
+        now_s = time.monotonic()
+        if now_s < self._not_before_s:
+            return False
         new = self.machine.seq - self.snapshot_seq
-        late = time.monotonic() - self._last_s >= self._policy.every_s
+        late = now_s - self._last_s >= self._policy.every_s
         return new >= self._policy.every_decisions or (new > 0 and late)
 
     @property

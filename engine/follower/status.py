@@ -8,12 +8,12 @@ from typing import Any, Final
 from engine.follower.audit import Wrong
 from engine.snapshots import SnapshotFolder
 
-_NAME: Final = "follower.json"
+STATUS: Final = "follower.json"
 
 
 def write_status(folder: SnapshotFolder, status: dict[str, Any]) -> None:
     """Note how far the follower is; a disk that fails is the business of snapshots."""
-    path = folder.path / _NAME
+    path = folder.path / STATUS
     new = path.with_suffix(".json.new")
     try:
         new.write_text(json.dumps(status, indent=2) + "\n", encoding="utf-8")
@@ -31,7 +31,7 @@ def write_wrong(folder: SnapshotFolder, wrong: Wrong) -> None:
 def read_status(folder: SnapshotFolder) -> dict[str, Any]:
     """What the follower said last; empty when it never said anything that can be read."""
     try:
-        status = json.loads((folder.path / _NAME).read_text(encoding="utf-8"))
+        status = json.loads((folder.path / STATUS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return status if isinstance(status, dict) else {}

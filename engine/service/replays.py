@@ -9,7 +9,7 @@ from engine.core.image import image_of
 from engine.core.machine import Machine
 from engine.follower.audit import Wrong
 from engine.follower.walk import walk
-from engine.journal import Journal
+from engine.journal import Journal, JournalDamaged
 from engine.model.queries import Finding, TakeImage
 from engine.recovery import advance
 from engine.service.convert import admin as convert
@@ -26,7 +26,11 @@ async def compare(
 ) -> None:
     """Add to an audit of the live state at ``seq`` what a replay to there finds; where the two differ, which quantity of which cell."""
     journal, limits = engine.journal, engine.rules.limits
-    seen = await asyncio.to_thread(walk, journal, limits, snapshots, to_seq=seq)
+    try:
+        seen = await asyncio.to_thread(walk, journal, limits, snapshots, to_seq=seq)
+    except JournalDamaged as damage:
+        _add(response, Wrong(str(damage), damage.seq or 0, 0, ()))
+        return
     response.snapshot_seqs.extend(seen.snapshot_seqs)
     for wrong in seen.wrong:
         _add(response, wrong)

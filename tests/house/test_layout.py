@@ -26,7 +26,7 @@ BANNED_NAMES = {"base", "common", "helper", "helpers", "manager", "managers", "m
 MACHINE_WORDS = re.compile(
     r"(?<![\w.])/(?:wor[k]|roo[t]|hom[e]|User[s]|op[t]|tm[p])/\w|[A-Z]:\\User[s]|pypi\.or[g]|pythonhoste[d]|index-ur[l]|find-link[s]",
 )
-BINARY = {".png", ".parquet", ".sqlite", ".gz"}
+BINARY = {".png", ".parquet", ".snapshot", ".sqlite", ".gz"}
 
 
 def test_top_level_holds_only_what_it_may() -> None:

@@ -263,6 +263,17 @@ async def test_a_live_state_that_is_not_what_the_journal_tells_is_found_and_the_
         assert (first.expected, first.actual) == (5, 7)
 
 
+async def test_a_journal_that_is_damaged_behind_the_back_of_a_server_is_found_by_a_replay() -> None:
+    async with open_world() as world:
+        await world.stock("sku-1", "east", 5)
+        tape = world.journal._tape  # type: ignore[attr-defined]
+        frame = tape.frames[3]
+        tape.frames[3] = frame._replace(body=frame.body[:-1] + bytes([frame.body[-1] ^ 1]))
+        report = await world.client.audit_invariants(admin.AuditInvariantsRequest(replay=True))
+        assert (report.ok, report.first_wrong_seq) == (False, frame.first_seq)
+        assert "checksum" in report.findings[0].invariant
+
+
 async def test_an_audit_compares_the_snapshots_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "command", lambda: [sys.executable, "-S", "-c", "input()"])
     given = settings(tmp_path)

@@ -123,14 +123,11 @@ def test_it_follows_until_it_is_stopped(folder: SnapshotFolder, monkeypatch: pyt
     assert not thread.is_alive()
 
 
-def test_a_journal_or_a_disk_that_fails_is_tried_again(folder: SnapshotFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "POLL_S", 0.001)
+def test_a_journal_that_cannot_be_reached_is_tried_again(
+    folder: SnapshotFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(following, "RETRY_S", 0.001)
-    failures: list[Exception] = [
-        JournalUnavailable("gone"),
-        SnapshotError("the disk is full"),
-        JournalUnavailable("gone"),
-    ]
+    failures: list[Exception] = [JournalUnavailable("gone"), JournalUnavailable("gone")]
     stop = Event()
     one = follower(day(1).journal(8), folder, OFTEN)
     step = one.step
@@ -144,6 +141,29 @@ def test_a_journal_or_a_disk_that_fails_is_tried_again(folder: SnapshotFolder, m
     monkeypatch.setattr(one, "step", failing)
     one.follow(stop)
     assert folder.newest_seq() == one.machine.seq > 0
+
+
+def test_a_disk_that_is_full_keeps_nobody_from_following(
+    folder: SnapshotFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, journal, tried = day(1), MemoryJournal(), 0
+
+    def full(*_: object) -> None:
+        nonlocal tried
+        tried += 1
+        raise SnapshotError("the disk is full")
+
+    monkeypatch.setattr(SnapshotFolder, "write", full)
+    one = follower(journal, folder, OFTEN)
+    for end_seq in growing(store, journal):
+        one.step()
+        assert one.machine.seq == end_seq
+    assert tried == 1, "not at once again"
+    assert "the disk is full; the next one is tried in 60 s" in caplog.text
+    monkeypatch.undo()
+    one._not_before_s = 0.0
+    one.step()
+    assert folder.newest_seq() == journal.last_seq()
 
 
 # Starting again

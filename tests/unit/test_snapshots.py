@@ -157,6 +157,27 @@ def test_a_state_before_the_cut_cannot_be_had(folder: SnapshotFolder) -> None:
         recover(journal, SMALL, to_seq=mark.seq - 1, snapshots=folder)
 
 
+def test_a_start_that_a_follower_overtakes_is_tried_once_more(
+    folder: SnapshotFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between choosing a snapshot and reading what follows it, newer ones were made and the journal cut behind them."""
+    store = day(0)
+    journal = store.journal(8)
+    snapshot(folder, journal, 16)
+    read = journal.read
+    overtaken: list[Mark] = []
+
+    def read_late(from_seq: int = 1, *, limit: int | None = None) -> object:
+        if from_seq == 17 and not overtaken:
+            overtaken.append(snapshot(folder, journal, 40))
+            journal.cut(snapshot(folder, journal, 32))
+        return read(from_seq, limit=limit)
+
+    monkeypatch.setattr(journal, "read", read_late)
+    same(store, recover(journal, SMALL, snapshots=folder))
+    assert overtaken
+
+
 def test_snapshots_of_another_journal_are_refused(folder: SnapshotFolder) -> None:
     journal = day(0).journal(8)
     snapshot(folder, journal, ends(journal)[3])
