@@ -25,6 +25,7 @@ from engine.snapshots import (
     SnapshotFolder,
     SnapshotForeign,
     SnapshotReader,
+    SnapshotStray,
     comparable,
     read_machine,
     require_fit,
@@ -76,13 +77,14 @@ class Follower:
         self._not_before_s = 0.0
         self._snapshot: dict[str, Any] = {}
         self.machine = self._start()
+        self._mark = journal.mark(self.machine.seq)
         self._auditor = Auditor(self.machine, self._replayed, journal, policy.audit_share_max)
         self._auditor.audit(closed=True)
 
     # Along the journal
 
     def follow(self, stop: Event) -> None:
-        """Until ``stop``. Raises StateWrong; a journal or a disk that fails is tried again."""
+        """Until ``stop``. Raises what ``step`` does; a journal or a disk that fails is tried again."""
         while not stop.is_set():
             try:
                 moved = self.step()
@@ -94,11 +96,18 @@ class Follower:
                 stop.wait(POLL_S)
 
     def step(self) -> bool:
-        """Some of what is new, an audit and a snapshot when they are due. False: there was nothing new."""
+        """Some of what is new, an audit and a snapshot when they are due. False: there was nothing new.
+
+        Raises StateWrong, and SnapshotStray when the journal has become another one: start anew.
+        """
         moved = False
         for records in islice(runs(self._journal, self.machine.seq + 1), RUNS_A_STEP):
+            if not moved:
+                self._require_history()
             fold(self.machine, records)
             moved = True
+        if moved:
+            self._mark = self._journal.mark(self.machine.seq)
         if self._auditor.is_due:
             self._auditor.audit(closed=False)
             self._tell()
@@ -109,6 +118,13 @@ class Follower:
                 self._not_before_s = time.monotonic() + SNAPSHOT_RETRY_S
                 log.warning("%s; the next one is tried in %.0f s", error, SNAPSHOT_RETRY_S)
         return moved
+
+    def _require_history(self) -> None:
+        """What comes next must follow what was folded: a backup may have been restored meanwhile, and have gone on otherwise."""
+        if self._journal.mark(self.machine.seq) != self._mark:
+            raise SnapshotStray(
+                f"the journal has another history up to seq {self.machine.seq} than the follower has seen"
+            )
 
     def catch_up(self) -> None:
         """To the end of the journal as it is now."""

@@ -18,13 +18,14 @@ from engine.follower import follower as following
 from engine.follower.audit import broken_invariants, first_wrong
 from engine.journal import JournalCut, JournalUnavailable, Record
 from engine.journal.codec import encode
+from engine.journal.frame import Tail
 from engine.journal.memory import MemoryJournal, Tape
 from engine.kernels import columns as c
 from engine.model.decisions import Decision
 from engine.model.orders import Order
 from engine.recovery import recover
-from engine.snapshots import SnapshotError, SnapshotFolder
-from tests.builders import SMALL, Store, day
+from engine.snapshots import SnapshotError, SnapshotFolder, SnapshotStray
+from tests.builders import SMALL, Store, day, ship
 from tests.unit.same import same
 
 OFTEN = Policy(every_decisions=1, every_s=1e9)
@@ -164,6 +165,31 @@ def test_a_disk_that_is_full_keeps_nobody_from_following(
     one._not_before_s = 0.0
     one.step()
     assert folder.newest_seq() == journal.last_seq()
+
+
+def test_a_journal_that_becomes_another_one_is_not_followed_any_further(folder: SnapshotFolder) -> None:
+    """A backup was restored under it, and went on with other decisions beyond where it had been."""
+    tape = Tape()
+    for _ in growing(day(0), MemoryJournal(tape)):
+        pass
+    one = follower(MemoryJournal(tape), folder)
+    one.step()
+    followed = one.machine.seq
+    tape.frames = tape.frames[:5]
+    tape.head = Tail(30, tape.frames[-1].checksum)
+    other = MemoryJournal(tape)
+    twin = Store()
+    twin.machine = recover(other, SMALL)
+    twin.now_ns, twin._requests, twin.decisions = day(0).now_ns, 5_000, []
+    while len(twin.decisions) < followed:
+        twin.reserve(ship([("A", 1)]))
+    for decision in twin.decisions:
+        other.append(encode([decision]), expected_seq=decision.seq - 1)
+    with pytest.raises(SnapshotStray, match="another history"):
+        one.step()
+    again = follower(MemoryJournal(tape), folder)
+    again.catch_up()
+    assert again.machine.digest() == twin.machine.digest()
 
 
 # Starting again

@@ -138,6 +138,15 @@ def test_all_nonsense_at_once() -> None:
     assert len(str(caught.value).splitlines()) == 2
 
 
+def test_snapshots_need_a_journal_that_outlives_the_server(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="must not be memory://"):
+        Settings.load(journal="memory://", snapshots=tmp_path)
+    with pytest.raises(SettingsError, match="set snapshots to their folder"):
+        Settings.load(keep_decisions=5)
+    loaded = Settings.load(snapshots=tmp_path, keep_decisions=0)
+    assert (loaded.snapshots, loaded.keep_decisions) == (tmp_path, 0)
+
+
 def test_half_of_tls(tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
     key.write_text("")
