@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import grpc
@@ -20,6 +20,8 @@ from tests.fuzz.sending import HUNG_S, judge, send, state
 from tests.service.world import Outcome, World, open_world
 
 IMPORT, EVENTS = BY_NAME["ImportStock"], BY_NAME["StreamEvents"]
+CLIENT_STREAMS = 16
+"""What one client may have open; divides EVENT_STREAMS_MAX."""
 SKUS = [f"sku-{number}" for number in range(1, 6)]
 NODES = ["east", "west", "shop-e", "shop-w"]
 
@@ -170,9 +172,16 @@ async def follow(channel: grpc.aio.Channel) -> Any:
 
 async def test_readers_who_leave_are_forgotten(world: World) -> None:
     """As many readers as may be there at a time leave without a word: there is room for as many others."""
-    async with grpc.aio.insecure_channel(world.target) as channel:
+    async with AsyncExitStack() as stack:
+        # A connection is a client, and one client may not take the room of all.
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        channels = [
+            await stack.enter_async_context(grpc.aio.insecure_channel(world.target, options=options))
+            for _ in range(EVENT_STREAMS_MAX // CLIENT_STREAMS)
+        ]
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(world.target))
         for _ in range(2):
-            streams = [await follow(channel) for _ in range(EVENT_STREAMS_MAX)]
+            streams = [await follow(one) for one in channels for _ in range(CLIENT_STREAMS)]
             told = await send(channel, EVENTS, [b"\x10\x01"])
             assert told.error is not None
             assert told.error.reason == "OVERLOADED"

@@ -114,7 +114,7 @@ async def test_audit_finds_a_state_that_is_not_the_journals(world: World) -> Non
     world.writer._groups.machine.pool.state[0][0, 0] += 1
     report = await world.client.audit_invariants(admin.AuditInvariantsRequest(replay=True))
     assert not report.ok
-    assert "replay equals the live state" in {finding.invariant for finding in report.findings}
+    assert "the live state is what the journal tells" in {finding.invariant for finding in report.findings}
 
 
 async def test_options_say_what_reserve_grants(world: World) -> None:
