@@ -82,12 +82,13 @@ def begin_log(settings: "Settings", who: str = "") -> None:
 
 def _serve(settings: "Settings", *, as_json: bool, stop_on_eof: bool) -> None:
     from engine.cli.warm import warm_kernels
-    from engine.journal import JournalDamaged, JournalError
-    from engine.snapshots import SnapshotError
 
     _say_if_cold()
     warm_kernels()
+    # Everything below imports kernels: before, it would have compiled them without help.
     from engine import app
+    from engine.journal import JournalDamaged, JournalError
+    from engine.snapshots import SnapshotError
 
     def on_ready(ready: "app.Ready") -> None:
         _announce(ready, as_json=as_json)

@@ -128,3 +128,17 @@ def test_a_cold_demo_says_that_it_compiles(tmp_path: Path, monkeypatch: pytest.M
     result = CliRunner().invoke(app, ["demo", "--report", str(tmp_path / "report.html")])
     assert "not today" in result.output
     assert (COLD in result.output) is is_cold
+
+
+def test_serve_imports_no_kernel_before_the_help_is_there() -> None:
+    """One import above it, and everything is compiled by one process."""
+    program = (
+        "import sys, engine.cli.warm as warm\n"
+        "from engine.cli.serve import _serve, load_settings\n"
+        "def look():\n"
+        "    sys.exit(repr(sorted(name for name in sys.modules if name.startswith('engine.kernels.') and name != 'engine.kernels.cache')))\n"
+        "warm.warm_kernels = look\n"
+        "_serve(load_settings(journal='memory://'), as_json=True, stop_on_eof=True)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.stderr.strip() == "[]"
