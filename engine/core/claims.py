@@ -4,7 +4,7 @@ Reserve, BatchReserve, PlaceOrder, IngestOrder, the re-route of rejected work an
 here, hence they cannot disagree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,14 +17,15 @@ from engine.model.replies import Cost, Leg, Shortage
 from engine.pool.pool import Pool
 from engine.pool.reservations import Held
 
-# Looking a member up on an enum costs a microsecond in some Pythons; this road is taken for every claim.
-_OUTCOME = {int(outcome): outcome for outcome in Outcome}
-_OK = Outcome.OK
+OUTCOME = {int(outcome): outcome for outcome in Outcome}
+"""Looking a member up on an enum costs a microsecond in some Pythons; this road is taken for every claim."""
 _GRANTED = (Outcome.OK, Outcome.PARTIAL)
-_LOOKED_AT_STOCK = (Outcome.OK, Outcome.PARTIAL, Outcome.INSUFFICIENT_STOCK)
+_SHORT = (Outcome.PARTIAL, Outcome.INSUFFICIENT_STOCK)
 _SHIP, _PICKUP = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
 NOBODY = np.zeros(0, dtype=np.int64)
 """No excluded nodes."""
+Rows = list[list[int]]
+"""A matrix of the kernel as Python's own numbers."""
 
 
 class Question(NamedTuple):
@@ -112,9 +113,9 @@ def ask(pool: Pool, claim: Claim, now_ns: int, *, fact: bool = False) -> Questio
         destination,
         service,
         tuple(lines),
-        partial=claim.allow_partial or fact,
-        fact=fact,
-        expires_ns=expires_ns,
+        claim.allow_partial or fact,
+        fact,
+        expires_ns,
     )
 
 
@@ -204,30 +205,35 @@ class Planner:
 
     def read(self, question: Question) -> Plan:
         """The answer of a question that was asked alone."""
-        return self.answers((question,))[0][1]
+        return self.answers((question,))[0]
 
-    def answers(self, questions: Sequence[Question]) -> list[tuple[int, Plan]]:
-        """The answers of the questions that were asked last, each with the id of its reservation (0 until ``write_holds``)."""
-        results, legs, packages, available = self.granted
-        rows = results[: len(questions)].tolist()
-        all_legs = legs[: self.counts[1]].tolist()
-        all_packages = packages[: rows[-1][c.RESULT_FIRST_PACKAGE] + rows[-1][c.RESULT_PACKAGE_COUNT]].tolist()
-        first_line = 0
-        answers = []
-        for question, row in zip(questions, rows, strict=True):
-            outcome = _OUTCOME[row[c.RESULT_OUTCOME]]
+    def answers(self, questions: Sequence[Question]) -> list[Plan]:
+        """The answers of the questions that were asked last."""
+        rows, legs, packages = self.rows(len(questions))
+        plans = []
+        for row, shortages in zip(rows, self.shortages(questions, rows), strict=True):
             first, count = row[c.RESULT_FIRST_LEG], row[c.RESULT_LEG_COUNT]
-            held = tuple([Held(line, slot, units) for line, slot, units, _ in all_legs[first : first + count]])
-            shortages: tuple[Shortage, ...] = ()
-            if outcome != _OK and outcome in _LOOKED_AT_STOCK:
-                there = available[first_line : first_line + len(question.lines)].tolist()
-                shortages = _shortages(question, there)
-            first_line += len(question.lines)
+            held = tuple([Held(line, slot, units) for line, slot, units, _ in legs[first : first + count]])
             first, count = row[c.RESULT_FIRST_PACKAGE], row[c.RESULT_PACKAGE_COUNT]
-            boxes = tuple([Package(*box) for box in all_packages[first : first + count]])
-            cost = _cost(row, boxes) if boxes else None
-            answers.append((row[c.RESULT_ID], Plan(outcome, held, boxes, cost, shortages)))
-        return answers
+            boxes = tuple([Package(*box) for box in packages[first : first + count]])
+            plans.append(Plan(OUTCOME[row[c.RESULT_OUTCOME]], held, boxes, cost_of(row, packages), shortages))
+        return plans
+
+    def rows(self, count: int) -> tuple[Rows, Rows, Rows]:
+        """The answers of the ``count`` questions that were asked last as they stand in ``granted``: results, their legs, their packages."""
+        results, legs, packages, _ = self.granted
+        rows = results[:count].tolist()
+        package_count = rows[-1][c.RESULT_FIRST_PACKAGE] + rows[-1][c.RESULT_PACKAGE_COUNT]
+        return rows, legs[: self.counts[1]].tolist(), packages[:package_count].tolist()
+
+    def shortages(self, questions: Sequence[Question], rows: Rows) -> Iterator[tuple[Shortage, ...]]:
+        """What each of the questions that were asked last did not get."""
+        available = self.granted[3]
+        first = 0
+        for question, row in zip(questions, rows, strict=True):
+            outcome, end = row[c.RESULT_OUTCOME], first + len(question.lines)
+            yield _shortages(question, available[first:end].tolist()) if outcome in _SHORT else ()
+            first = end
 
 
 def _shortages(question: Question, there: list[int]) -> tuple[Shortage, ...]:
@@ -238,13 +244,18 @@ def _shortages(question: Question, there: list[int]) -> tuple[Shortage, ...]:
     )
 
 
-def _cost(row: list[int], boxes: Sequence[Package]) -> Cost:
+def cost_of(row: list[int], packages: Rows) -> Cost | None:
+    """What a plan costs, by its row of the results and the packages of all; None when nothing is packed."""
+    count = row[c.RESULT_PACKAGE_COUNT]
+    if not count:
+        return None
+    boxes = packages[row[c.RESULT_FIRST_PACKAGE] :][:count]
     return Cost(
         row[c.RESULT_COST],
-        sum([box.carrier_micros for box in boxes]),
-        sum([box.handling_micros for box in boxes]),
+        sum([box[c.PACKAGE_CARRIER] for box in boxes]),
+        sum([box[c.PACKAGE_HANDLING] for box in boxes]),
         row[c.RESULT_SPLIT],
-        len(boxes),
+        count,
         bool(row[c.RESULT_EXACT]),
     )
 

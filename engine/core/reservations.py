@@ -6,14 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.core.batches import ask_many
-from engine.core.claims import Planner, Question, ask, reply_legs
+from engine.core.claims import OUTCOME, Planner, Question, ask, cost_of
 from engine.core.draft import Draft
 from engine.kernels import columns as c
 from engine.kernels import reservations as kernels
 from engine.kernels.zones import Integers
 from engine.model.commands import BatchReserve, Claim, ExtendReservation, ReleaseReservation, Reserve
 from engine.model.outcomes import Outcome, ReservationState
-from engine.model.replies import BatchReserveReply, ExtendReply, Plain, ReserveReply
+from engine.model.replies import BatchReserveReply, ExtendReply, Leg, Plain, ReserveReply
 from engine.pool.pool import Pool
 from engine.pool.reservations import CLOSED_OUTCOME, Reservation
 from engine.pool.stock import CapacityExhausted
@@ -48,29 +48,41 @@ def decide_reserves(pool: Pool, planner: Planner, claims: Sequence[Claim], now_n
     asked = planner.ask_kernel(questions)
     effects = _hold_effects(pool, planner, asked)
     # From here on nothing may fail.
+    rows, _, packages = planner.rows(len(questions))
+    legs = _told_legs(pool, planner)
     replies, row_counts = [], []
-    for question, (reservation_id, plan) in zip(questions, planner.answers(questions), strict=True):
-        if not plan.granted:
+    for question, row, shortages in zip(questions, rows, planner.shortages(questions, rows), strict=True):
+        reservation_id, outcome = row[c.RESULT_ID], OUTCOME[row[c.RESULT_OUTCOME]]
+        if not reservation_id:
             subject = question.subject if question.refusal else _first_short(pool, question)
-            replies.append(ReserveReply(plan.outcome, subject, shortages=plan.shortages))
+            replies.append(ReserveReply(outcome, subject, shortages=shortages))
             row_counts.append(0)
             continue
-        row_counts.append(1 + len(plan.legs))
+        first, count = row[c.RESULT_FIRST_LEG], row[c.RESULT_LEG_COUNT]
+        row_counts.append(1 + count)
         replies.append(
             ReserveReply(
-                plan.outcome,
+                outcome,
                 "",
                 reservation_id,
                 question.channel_index,
                 question.kind,
                 now_ns,
                 question.expires_ns,
-                reply_legs(pool, plan.legs),
-                plan.cost,
-                plan.shortages,
+                tuple(legs[first : first + count]),
+                cost_of(row, packages),
+                shortages,
             )
         )
     return Judged(replies, row_counts, effects)
+
+
+def _told_legs(pool: Pool, planner: Planner) -> list[Leg]:
+    """All legs that were just granted, as callers are told them."""
+    legs = planner.granted[1][: planner.counts[1]]
+    lines, units = legs[:, c.LEG_LINE].tolist(), legs[:, c.LEG_UNITS].tolist()
+    skus, nodes = pool.names.cells(legs[:, c.LEG_SLOT])
+    return list(map(Leg, lines, skus, nodes, units))
 
 
 def decide_reserve(pool: Pool, planner: Planner, command: Reserve, now_ns: int) -> Draft:

@@ -1,7 +1,6 @@
 """A decision: what was judged, what the caller is told, and the effects. The journal keeps decisions, not commands."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.model.network import Channel, Node, RateCard, RoutingPolicy, Sku, ZoneChart
@@ -75,9 +74,8 @@ Document = (
 """A change too wide for numbers: the record as it now is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One judged command.
+class Decision(NamedTuple):
+    """One judged command. A tuple, for every call makes one: see ``Claim``.
 
     ``effects`` is an int64 matrix ``[n, 6]`` (or ``None``) that ``kernels.effects.apply_effects`` folds into the state; ``documents``
     follow it. A refusal has neither: it is journaled because refusals stick to their request id. ``encoded`` is the reply as the

@@ -76,3 +76,10 @@ class Names:
         """(SKU index, node index) of an open cell; they never change."""
         key = int(self._cells[c.KEY, slot])
         return key >> SLOT_BITS, key & SLOT_MASK
+
+    def cells(self, slots: Integers) -> tuple[list[int], list[int]]:
+        """SKU indexes and node indexes of many open cells."""
+        keys = self._cells[c.KEY, slots]
+        skus: list[int] = (keys >> SLOT_BITS).tolist()
+        nodes: list[int] = (keys & SLOT_MASK).tolist()
+        return skus, nodes

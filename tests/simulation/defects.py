@@ -68,7 +68,7 @@ def refusals_do_not_stick(patch: pytest.MonkeyPatch) -> Parts:
     honest = Machine._note
 
     def note(machine: Machine, decision: Decision) -> None:
-        honest(machine, replace(decision, request_id="") if decision.outcome > 2 else decision)
+        honest(machine, decision._replace(request_id="") if decision.outcome > 2 else decision)
 
     patch.setattr(Machine, "_note", note)
     return Parts()

@@ -172,3 +172,21 @@ def test_items_as_they_were_meant(store: Store) -> None:
         convert.reserve(pb.ReserveRequest(request_id="b", reservation=item), rules).claim for item in (GOOD, STORE_ITEM)
     ]
     assert [*command.claims] == one_by_one
+
+
+@pytest.mark.parametrize(
+    "item",
+    [GOOD, STORE_ITEM, spoiled(service_key="express", allow_partial=True, ttl=Duration(seconds=60, nanos=7))],
+    ids=["shipped", "collected", "everything said"],
+)
+def test_the_short_road_of_a_claim_reads_what_the_long_one_reads(store: Store, item: pb.ReservationRequest) -> None:
+    check = Rules(store.machine.pool.limits, store.machine.pool.names).check()
+    short = convert._well_formed_claim(item, check.limits)
+    assert short is not None
+    assert short == convert._claim(check, "", item)
+    check.done()
+
+
+@pytest.mark.parametrize("item", BAD.values(), ids=BAD.keys())
+def test_the_short_road_is_closed_to_what_is_wrong(store: Store, item: pb.ReservationRequest) -> None:
+    assert convert._well_formed_claim(item, store.machine.pool.limits) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import msgspec
@@ -35,7 +34,7 @@ def one_run(record: Record) -> Run:
 
 
 def same(first: Decision, second: Decision) -> None:
-    for name in Decision.__dataclass_fields__:
+    for name in Decision._fields:
         mine, theirs = getattr(first, name), getattr(second, name)
         if isinstance(mine, np.ndarray):
             assert theirs.dtype == np.int64
@@ -66,7 +65,7 @@ def test_who_asked_is_told_without_reading_the_rest() -> None:
     told = [(each.seq, each.request_id, each.reference) for each in decisions]
     assert told[-2][2] == "count 7"
     assert decode_requests(encode(decisions)) == told
-    garbled = [dataclasses.replace(each, encoded=b"garbled") for each in decisions]
+    garbled = [each._replace(encoded=b"garbled") for each in decisions]
     assert decode_requests(encode(garbled)) == told
 
 

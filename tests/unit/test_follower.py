@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from threading import Event, Thread
@@ -246,7 +245,7 @@ def test_a_snapshot_that_is_not_what_the_journal_tells_is_found_and_the_cell_is_
 
 def wrong_units(decision: Decision) -> Decision:
     effects = np.concatenate((decision.effects, [(c.OP_MOVE, 0, c.RESERVED, 2, 0, 0)]))
-    return replace(decision, effects=effects)
+    return decision._replace(effects=effects)
 
 
 def wrong_order(decision: Decision) -> Decision:
@@ -254,7 +253,7 @@ def wrong_order(decision: Decision) -> Decision:
         each._replace(lines=(each.lines[0]._replace(units=99), *each.lines[1:])) if isinstance(each, Order) else each
         for each in decision.documents
     )
-    return replace(decision, documents=documents)
+    return decision._replace(documents=documents)
 
 
 def spoilt(store: Store, at: int, how: Callable[[Decision], Decision]) -> MemoryJournal:

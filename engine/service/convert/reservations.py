@@ -1,5 +1,6 @@
 """ReservationService: claims on units."""
 
+from functools import lru_cache
 from itertools import chain
 
 import numpy as np
@@ -32,9 +33,33 @@ def reserve(request: pb.ReserveRequest, rules: Rules) -> Reserve:
     """One claim."""
     check = rules.check()
     request_id = check.request_id(request.request_id)
-    claim = _claim(check, "reservation.", request.reservation)
+    claim = _well_formed_claim(request.reservation, rules.limits) or _claim(check, "reservation.", request.reservation)
     check.done()
     return Reserve(request_id, fingerprint(request, CommandKind.RESERVE), claim)
+
+
+def _well_formed_claim(message: pb.ReservationRequest, limits: Limits) -> Claim | None:
+    """The road of nearly every claim: half the time of ``_claim``, which says what is wrong when this gives None."""
+    channel_key, service_key, store = message.channel_key, message.service_key, message.pickup_node_key
+    postal_code = "" if store else message.ship_to.postal_code
+    lines = tuple([(line.sku_key, line.units) for line in message.lines[: limits.lines_per_order_max + 1]])
+    longest, units_max = limits.key_length_max, limits.units_max
+    for sku_key, units in lines:
+        if not (0 < units <= units_max and 0 < len(sku_key) <= longest and sku_key.isprintable()):
+            return None
+    ttl_ns = nanoseconds(message.ttl) if message.HasField("ttl") else limits.reservation_ttl_default_ns
+    if not (
+        0 < len(lines) <= limits.lines_per_order_max
+        and 0 < len(channel_key) <= longest
+        and len(service_key) <= longest
+        and (store or POSTAL_CODE_CHARACTERS_MIN <= len(postal_code) <= POSTAL_CODE_CHARACTERS_MAX)
+        and len(store) <= longest
+        and f"{channel_key}{service_key}{store}{postal_code}".isprintable()
+        and TTL_NS_MIN <= ttl_ns <= limits.reservation_ttl_max_ns
+    ):
+        return None
+    kind = FulfillmentKind.PICKUP if store else FulfillmentKind.SHIP
+    return Claim(channel_key, lines, kind, postal_code, store, service_key, message.allow_partial, ttl_ns)
 
 
 def _claim(check: Check, path: str, message: pb.ReservationRequest) -> Claim:
@@ -60,17 +85,24 @@ def _claim(check: Check, path: str, message: pb.ReservationRequest) -> Claim:
 def _fill_reserve(response: pb.ReserveResponse, reply: ReserveReply, names: Names) -> None:
     if reply.reservation_id:
         reservation = response.reservation
+        channel_key = names.channel_keys[reply.channel_index]
+        reservation.CopyFrom(_held(channel_key, reply.kind, reply.created_ns, reply.expires_ns))
         reservation.reservation_id = reply.reservation_id
-        reservation.state = pb.RESERVATION_STATE_HELD
-        reservation.channel_key = names.channel_keys[reply.channel_index]
-        reservation.kind = int(reply.kind)  # type: ignore[assignment]
-        fill_time(reservation.create_time, reply.created_ns)
-        fill_time(reservation.expire_time, reply.expires_ns)
         add_legs(reservation.legs, reply.legs, names)
     if reply.cost is not None:
         fill_cost(response.cost, reply.cost, names)
     if reply.shortages:
         add_shortages(response.shortages, reply.shortages, names)
+
+
+@lru_cache(maxsize=64)
+def _held(channel_key: str, kind: FulfillmentKind, created_ns: int, expires_ns: int) -> pb.Reservation:
+    """What the reservations of a channel that were decided together have in common: all but their ids and legs."""
+    reservation = pb.Reservation(state=pb.RESERVATION_STATE_HELD, channel_key=channel_key)
+    reservation.kind = int(kind)  # type: ignore[assignment]
+    fill_time(reservation.create_time, created_ns)
+    fill_time(reservation.expire_time, expires_ns)
+    return reservation
 
 
 def batch_reserve(request: pb.BatchReserveRequest, rules: Rules) -> BatchReserve:

@@ -1,6 +1,7 @@
 """Parts of messages that several services share."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from engine.model.limits import SECOND_NS
@@ -8,6 +9,7 @@ from engine.model.outcomes import FulfillmentKind
 from engine.model.replies import Cell, Cost, Leg, Shortage
 from engine.pool.names import Names
 from engine.service.fields import allowed
+from stockpool.v1 import types_pb2
 
 KINDS = allowed(FulfillmentKind, unspecified=FulfillmentKind.SHIP)
 
@@ -48,7 +50,11 @@ def add_legs(messages: Any, legs: Iterable[Leg], names: Names) -> None:
     """Append legs to a repeated field."""
     add, skus, nodes = messages.add, names.sku_keys, names.node_keys
     for line_index, sku_index, node_index, units in legs:
-        add(line_index=line_index, sku_key=skus[sku_index], node_key=nodes[node_index], units=units)
+        leg = add()  # setting the fields one by one takes half as long as naming them here
+        leg.line_index = line_index
+        leg.sku_key = skus[sku_index]
+        leg.node_key = nodes[node_index]
+        leg.units = units
 
 
 def add_shortages(messages: Any, shortages: Iterable[Shortage], names: Names) -> None:
@@ -64,9 +70,14 @@ def add_shortages(messages: Any, shortages: Iterable[Shortage], names: Names) ->
 
 def fill_cost(message: Any, cost: Cost, names: Names) -> None:
     """What a plan costs."""
-    fill_money(message.total, cost.total, names)
-    fill_money(message.carrier, cost.carrier, names)
-    fill_money(message.handling, cost.handling, names)
-    fill_money(message.split_penalty, cost.split_penalty, names)
+    message.CopyFrom(_free_of_charge(names.currency_code))
+    message.total.micros, message.carrier.micros, message.handling.micros, message.split_penalty.micros = cost[:4]
     message.package_count = cost.package_count
     message.exact = cost.exact
+
+
+@lru_cache(maxsize=1)
+def _free_of_charge(currency_code: str) -> types_pb2.PlanCost:
+    """No cost, in the currency: copying it is faster than naming the currency four times."""
+    nothing = types_pb2.Money(currency_code=currency_code)
+    return types_pb2.PlanCost(total=nothing, carrier=nothing, handling=nothing, split_penalty=nothing)
