@@ -53,8 +53,10 @@ class ImportStream:
         return self._result.response()
 
     def drop(self) -> None:
-        """Nobody waits for the answer any more: what is not decided yet need not be."""
-        for _, future in self._ahead:
+        """Nobody waits for the answer any more: what is not decided yet need not be. From the end: the writer, which goes by turns
+        of its own, must not find a message dropped and decide one behind it.
+        """
+        for _, future in reversed(self._ahead):
             future.cancel()
 
     def _part(self, request: pb.ImportStockRequest) -> ImportStock:
@@ -91,6 +93,8 @@ class ImportStream:
                 await asyncio.sleep(full.retry_after_ns / 1e9)
 
     async def _settle(self) -> None:
-        rows, future = self._ahead.popleft()
-        answer = await future
+        rows, future = self._ahead[0]
+        # The shield leaves it to ``drop`` to give up the messages of a call that is cancelled, in its order.
+        answer = await asyncio.shield(future)
+        self._ahead.popleft()
         self._result.add(rows, answer.seq, answer.reply)
