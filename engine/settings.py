@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     """and so many seconds after the last one when there was any decision since."""
     keep_decisions: int | None = Field(default=None, ge=0)
     """Cut the journal off behind the older of the two snapshots, but keep so many decisions at least; none: never cut."""
-    linger_us_max: int = Field(default=2_000, ge=0, le=1_000_000)
+    linger_us_max: int = Field(default=4_000, ge=0, le=1_000_000)
     """Longest wait for company before a group is made durable, in microseconds; a lone caller never waits."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""

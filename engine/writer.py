@@ -121,7 +121,7 @@ class Writer:
         journal: Journal,
         clock: Clock,
         *,
-        linger_ns: int = 2_000_000,
+        linger_ns: int = 4_000_000,
         on_lost: Callable[[Exception], None],
     ) -> None:
         """``linger_ns``: the most that a group waits for company; a lone caller never waits. ``on_lost`` is called, on the
@@ -185,14 +185,18 @@ class Writer:
         return future
 
     def _end_turn(self) -> None:
-        """Hand over what this turn of the loop gathered; with company lately, wait for it a little. A lone caller never waits.
+        """Hand over what was gathered, or wait for more. A lone caller never waits.
 
-        The waiting is done here and not by the writer: a thread that polls takes the interpreter from the loop each time.
+        A group is worth having: what it costs to cross to the writer and back, and to become durable, is shared by all in it. So as many
+        as came together lately go together again; and while the writer is busy anyway, nobody goes for less. With the writer idle, those
+        who came wait a little for the rest. The waiting is done here and not by the writer: a thread that polls takes the interpreter
+        from the loop each time.
         """
         self._turn_ends = False
+        idle = self._waiting == len(self._gathered)
         if len(self._gathered) >= self._company:
             self._hand_over()
-        elif self._gathered and self._linger is None:
+        elif idle and self._gathered and self._linger is None:
             self._linger = self._loop.call_later(self._linger_s, self._hand_over)
 
     def _hand_over(self) -> None:
@@ -290,6 +294,8 @@ class Writer:
                     future.set_result(answer)
                 else:
                     future.set_exception(answer)
+        if self._gathered and not self._turn_ends:
+            self._end_turn()
         watchers, self._watchers = self._watchers, []
         for watcher in watchers:
             if not watcher.done():

@@ -14,7 +14,7 @@ from engine.model.limits import SECOND_NS
 from engine.recovery import recover
 from engine.writer import Writer
 from tests.builders import limits, ship
-from tests.unit.writer_bench import Bench
+from tests.unit.writer_bench import Bench, turns
 
 
 @pytest.mark.parametrize("linger_ns", [0, 500_000])
@@ -25,6 +25,29 @@ async def test_a_lone_caller_is_answered_after_company_has_left(linger_ns: int) 
     for size in (8, 1, 1, 8, 1):
         answers = await asyncio.wait_for(asyncio.gather(*(bench.status() for _ in range(size))), 30)
         assert len(answers) == size
+    await bench.writer.drain()
+
+
+async def test_who_went_together_goes_together_again() -> None:
+    bench = Bench(limits())
+    hour_ns = 3_600 * SECOND_NS
+    bench.writer = Writer(bench.machine, bench.journal, bench.clock, linger_ns=hour_ns, on_lost=bench._on_lost)
+    bench.writer.start()
+    await asyncio.gather(*(bench.status() for _ in range(8)))
+    bench.journal.gate.clear()
+    bench.journal.entered.clear()
+    first = [bench.reserve() for _ in range(8)]
+    assert await asyncio.to_thread(bench.journal.entered.wait, 30)
+    second = [bench.reserve() for _ in range(3)]
+    await turns()
+    assert not any(future.done() for future in first)
+    bench.journal.gate.set()
+    await asyncio.gather(*first)
+    await turns()
+    assert not any(future.done() for future in second)  # the rest of the company is missing
+    second += [bench.reserve() for _ in range(5)]
+    await asyncio.wait_for(asyncio.gather(*second), 30)
+    assert [len(record) for record in bench.records()] == [8, 8]
     await bench.writer.drain()
 
 

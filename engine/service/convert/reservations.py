@@ -25,6 +25,7 @@ from engine.service.fields import (
 from stockpool.v1 import reservations_pb2 as pb
 
 _SHIP, _PICKUP = int(FulfillmentKind.SHIP), int(FulfillmentKind.PICKUP)
+_SHIPPED, _COLLECTED = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
 BATCH_COLUMNS = 5
 """Outcome, reservation id, expires_ns, line index, available units; see ``BatchReserveReply``."""
 
@@ -58,7 +59,7 @@ def _well_formed_claim(message: pb.ReservationRequest, limits: Limits) -> Claim 
         and TTL_NS_MIN <= ttl_ns <= limits.reservation_ttl_max_ns
     ):
         return None
-    kind = FulfillmentKind.PICKUP if store else FulfillmentKind.SHIP
+    kind = _COLLECTED if store else _SHIPPED
     return Claim(channel_key, lines, kind, postal_code, store, service_key, message.allow_partial, ttl_ns)
 
 
@@ -70,12 +71,12 @@ def _claim(check: Check, path: str, message: pb.ReservationRequest) -> Claim:
     ttl_ns = limits.reservation_ttl_default_ns
     if message.HasField("ttl"):
         ttl_ns = check.ttl_ns(f"{path}ttl", message.ttl)
-    kind, postal_code, pickup_node_key = FulfillmentKind.SHIP, "", ""
+    kind, postal_code, pickup_node_key = _SHIPPED, "", ""
     way = message.WhichOneof("fulfillment")
     if way == "ship_to":
         postal_code = check.postal_code(f"{path}ship_to.postal_code", message.ship_to.postal_code)
     elif way == "pickup_node_key":
-        kind = FulfillmentKind.PICKUP
+        kind = _COLLECTED
         pickup_node_key = check.key(f"{path}pickup_node_key", message.pickup_node_key)
     else:
         check.wrong(f"{path}fulfillment", "is missing; give ship_to or pickup_node_key")
@@ -86,7 +87,7 @@ def _fill_reserve(response: pb.ReserveResponse, reply: ReserveReply, names: Name
     if reply.reservation_id:
         reservation = response.reservation
         channel_key = names.channel_keys[reply.channel_index]
-        reservation.CopyFrom(_held(channel_key, reply.kind, reply.created_ns, reply.expires_ns))
+        reservation.CopyFrom(_held(channel_key, int(reply.kind), reply.created_ns, reply.expires_ns))
         reservation.reservation_id = reply.reservation_id
         add_legs(reservation.legs, reply.legs, names)
     if reply.cost is not None:
@@ -96,10 +97,10 @@ def _fill_reserve(response: pb.ReserveResponse, reply: ReserveReply, names: Name
 
 
 @lru_cache(maxsize=64)
-def _held(channel_key: str, kind: FulfillmentKind, created_ns: int, expires_ns: int) -> pb.Reservation:
+def _held(channel_key: str, kind: int, created_ns: int, expires_ns: int) -> pb.Reservation:
     """What the reservations of a channel that were decided together have in common: all but their ids and legs."""
     reservation = pb.Reservation(state=pb.RESERVATION_STATE_HELD, channel_key=channel_key)
-    reservation.kind = int(kind)  # type: ignore[assignment]
+    reservation.kind = kind  # type: ignore[assignment]
     fill_time(reservation.create_time, created_ns)
     fill_time(reservation.expire_time, expires_ns)
     return reservation
