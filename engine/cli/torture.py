@@ -45,8 +45,10 @@ def torture(
 ) -> None:
     """Kill a real server under load again and again, and prove that nothing it had told anybody was lost.
 
-    Each time it starts again from its journal, and clients repeat with the same request ids what was not answered. In the end every answer
-    that any client was given is held against the journal, asked for again, and every unit is recounted. Exits with 1 when something is wrong.
+    Each time it starts again from its journal, mostly from a snapshot that its follower made meanwhile and what came after, and clients
+    repeat with the same request ids what was not answered. In the end every answer that any client was given is held against the journal,
+    asked for again, every unit is recounted, and the snapshots are compared with the whole journal, which is not cut here. Exits with 1
+    when something is wrong.
     """
     with reported(as_json=as_json):
         from engine.proof.torture.run import Options
@@ -129,6 +131,7 @@ def _print(report: "Report") -> None:
         ("units oversold", f"{report.oversold:,}"),
         ("decided twice", f"{report.duplicates:,}"),
         ("clients without an answer", f"{report.unanswered:,}"),
+        ("snapshots", f"{report.snapshots:,} made, {report.starts_from_snapshots:,} starts went on from one"),
         ("back after", f"{report.recovery_ms_p50:,} ms (median), {report.recovery_ms_max:,} ms (longest)"),
         ("took", f"{report.elapsed_s:,.0f} s, {report.clients} clients, {report.journal}, seed {report.seed}"),
     ):

@@ -38,11 +38,14 @@ def newest_machine(
         try:
             with SnapshotReader(snapshot.path) as reader:
                 require_fit(snapshot, reader.header, journal, end_seq)
-                return read_machine(reader, limits)
+                machine = read_machine(reader, limits)
         except SnapshotForeign:
             raise
         except SnapshotError as error:
             log.error("%s; going back to the snapshot before, or to the journal alone", error)  # noqa: TRY400 - it says it all
+        else:
+            log.info("going on from the snapshot %s", snapshot.path)
+            return machine
     return None
 
 

@@ -26,6 +26,8 @@ async def endured(options: Options, folder: Path) -> Report:
     assert report.acknowledged > 10 * options.clients
     assert report.decisions >= report.acknowledged
     assert report.asked_again >= report.acknowledged
+    assert report.snapshots
+    assert report.starts_from_snapshots
     return report
 
 

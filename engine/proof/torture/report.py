@@ -13,7 +13,8 @@ class Report:
 
     ``kills`` are blows at the server, its database or the cable between them; ``acknowledged`` answers to commands that clients were
     given; ``lost`` of these, how many are not in the journal as they were told; ``oversold`` units that were promised and not there;
-    ``duplicates`` requests and orders that were decided twice; ``unanswered`` clients that got no answer.
+    ``duplicates`` requests and orders that were decided twice; ``unanswered`` clients that got no answer;
+    ``starts_from_snapshots`` starts that did not replay the whole journal.
     """
 
     kills: int
@@ -29,6 +30,8 @@ class Report:
     decisions: int
     asked_again: int
     takeovers: int
+    snapshots: int
+    starts_from_snapshots: int
     blows: Counter[str]
     endings: Counter[str]
     passing_errors: Counter[str]
@@ -59,6 +62,8 @@ class Report:
             "decisions": self.decisions,
             "asked_again": self.asked_again,
             "takeovers": self.takeovers,
+            "snapshots": self.snapshots,
+            "starts_from_snapshots": self.starts_from_snapshots,
             "blows": dict(self.blows),
             "endings": dict(self.endings),
             "passing_errors": dict(self.passing_errors),

@@ -11,7 +11,7 @@ from random import Random
 from time import perf_counter
 
 from engine.client import AsyncClient
-from engine.proof.torture import shop
+from engine.proof.torture import following, shop
 from engine.proof.torture.asking import Asker
 from engine.proof.torture.blows import Blows
 from engine.proof.torture.keeper import Keeper
@@ -49,7 +49,7 @@ class Options:
 
 
 async def torture(options: Options, folder: Path, progress: Callable[[int, str], None]) -> Report:
-    """Tortures a server whose journal and logs are in ``folder``. ``progress`` is told the blows so far and the name of the last.
+    """Tortures a server whose journal, snapshots and logs are in ``folder``. ``progress`` is told the blows so far and the name of the last.
 
     Raises:
         PostgresMissingError: there is no PostgreSQL to start.
@@ -64,6 +64,7 @@ async def torture(options: Options, folder: Path, progress: Callable[[int, str],
         finally:
             await run.end()
         await asyncio.to_thread(read_offline, place.direct_url, run.ledger)
+        await asyncio.to_thread(following.judge_snapshots, place.direct_url, folder, run.ledger)
     return run.report(perf_counter() - begun)
 
 
@@ -71,6 +72,7 @@ class _Run:
     def __init__(self, options: Options, folder: Path, place: Place) -> None:
         self.ledger = Ledger()
         self._options = options
+        self._folder = folder
         self._place = place
         self._random = Random(options.seed)  # noqa: S311 - no secret
         self._starter = Starter(place.url, folder, all_cold=options.all_cold)
@@ -170,6 +172,8 @@ class _Run:
             decisions=ledger.newest_seq,
             asked_again=self._asked_again,
             takeovers=self._takeovers,
+            snapshots=following.count_made(self._folder),
+            starts_from_snapshots=following.count_starts(self._folder),
             blows=self._blows,
             endings=self._endings,
             passing_errors=ledger.passing,

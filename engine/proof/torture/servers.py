@@ -1,7 +1,8 @@
 """Servers that can be struck: each is `stockpool serve` in a process of its own, started cold or from a process that is warm.
 
 A cold start is a new interpreter, which takes seconds to load everything before it looks at the journal. A warm one is forked from
-a process that has loaded it all and runs the same command, so that more of the time is torture.
+a process that has loaded it all and runs the same command, so that more of the time is torture. Either has a follower, which makes
+snapshots all the time.
 """
 
 import asyncio
@@ -18,6 +19,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
+
+from engine import app
+from engine.proof.torture import following
 
 COLD_EVERY = 8
 """Every so many starts one is cold."""
@@ -86,8 +90,11 @@ class Starter:
     """Starts servers of one journal."""
 
     def __init__(self, url: str, folder: Path, *, all_cold: bool) -> None:
-        """``folder`` takes their logs."""
+        """``folder`` takes their logs and their snapshots."""
+        self._snapshots = folder / following.FOLDER
         self._arguments = ["serve", "--journal", url, "--host", "127.0.0.1", "--stop-on-eof"]
+        self._arguments += ["--snapshots", str(self._snapshots)]
+        self._url = url
         self._folder = folder
         self._all_cold = all_cold
         self._count = 0
@@ -124,7 +131,9 @@ class Starter:
         receiver, sender = multiprocessing.Pipe(duplex=False)
         with sender:
             process = self._context.Process(
-                target=_serve, args=(arguments, _environment(), sender, str(log)), daemon=True
+                target=_serve,
+                args=(arguments, _environment(), sender, str(log), (self._url, str(self._snapshots))),
+                daemon=True,
             )
             process.start()
 
@@ -135,8 +144,10 @@ class Starter:
         return ServerProcess(process, wait, receiver, log)
 
 
-def _serve(arguments: list[str], environment: dict[str, str], sender: Connection, log: str) -> None:
-    """In the forked process: become what a shell would have started."""
+def _serve(
+    arguments: list[str], environment: dict[str, str], sender: Connection, log: str, followed: tuple[str, str]
+) -> None:
+    """In the forked process: become what a shell would have started. ``followed``: the url of the journal, and the folder of its snapshots."""
     os.setsid()
     parent: Any = multiprocessing.parent_process()
     os.dup2(parent.sentinel, 0)  # at its end when our starter has ended: then so do we
@@ -145,6 +156,9 @@ def _serve(arguments: list[str], environment: dict[str, str], sender: Connection
     sender.close()
     os.environ.clear()
     os.environ.update(environment)
+    url, snapshots = followed
+    follower = following.ForkedFollower(Path(log.replace("server-", "follower-")), url, Path(snapshots))
+    vars(app)["FollowerProcess"] = lambda _: follower
     sys.argv = ["stockpool", *arguments]
     runpy.run_module("engine", run_name="__main__")
 
@@ -159,8 +173,8 @@ def _first_line(announcement: Connection) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without the settings of another server."""
-    return {
+    """Ours, without the settings of another server, and with snapshots all the time."""
+    return following.SETTINGS | {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("STOCKPOOL_") or name.startswith(_KEPT_SETTINGS)
