@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection
 from engine.journal import Journal
 from engine.pool.names import Names
 from engine.service.admin import Admin
+from engine.service.arrivals import ArrivalsServer
 from engine.service.auth import Auth
 from engine.service.door import Door
 from engine.service.fulfillment import Fulfillment
@@ -53,7 +54,7 @@ class Server:
         auth = None if settings.auth_file is None else Auth.load(settings.auth_file)
         self._door = Door(settings.limits, auth)
         self._start_ns = time.time_ns()
-        self._server: grpc.aio.Server | None = None
+        self._server: ArrivalsServer | None = None
         self._health = health.aio.HealthServicer()
 
     async def start(self) -> int:
@@ -70,7 +71,7 @@ class Server:
             # Whatever is compressed is unpacked before its length is looked at: a megabyte may become a gigabyte.
             ("grpc.compression_enabled_algorithms_bitset", 1 << grpc.Compression.NoCompression),
         ]
-        server = grpc.aio.server(options=options)
+        server = ArrivalsServer(options)
         self._add_services(server)
         address = f"{self._settings.host}:{self._settings.port}"
         credentials = self._credentials()
