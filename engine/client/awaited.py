@@ -66,6 +66,10 @@ class AsyncClient(AwaitedCalls):
                 )
             except grpc.RpcError as error:
                 await asyncio.sleep(attempts.pause_s(error))
+            except asyncio.CancelledError:
+                if _is_cancelled():
+                    raise
+                await asyncio.sleep(attempts.pause_s(_given_up(attempts.remaining_s)))
             else:
                 return response
 
@@ -109,6 +113,21 @@ class AsyncClient(AwaitedCalls):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancelled the task that asks."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def _given_up(remaining_s: float | None) -> grpc.RpcError:
+    """The error of a stream that gRPC gave up by itself: when a call ends just while the end of its requests is sent, it tells a
+    CancelledError and keeps no status.
+    """
+    code = grpc.StatusCode.DEADLINE_EXCEEDED if remaining_s == 0.0 else grpc.StatusCode.CANCELLED
+    nothing = grpc.aio.Metadata()
+    return grpc.aio.AioRpcError(code, nothing, nothing, "the call ended while its last message was sent")
 
 
 async def _import_messages(

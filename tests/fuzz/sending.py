@@ -64,6 +64,10 @@ async def send(
             parts = (await unary(messages[0], **common),)
     except grpc.aio.AioRpcError as error:
         return Told((), StockpoolError(call.name, error))
+    except asyncio.CancelledError:
+        # Nobody cancels this: gRPC does, when a call ends just while the end of its requests is sent.
+        nothing = grpc.aio.Metadata()
+        return Told((), StockpoolError(call.name, grpc.aio.AioRpcError(grpc.StatusCode.CANCELLED, nothing, nothing)))
     return Told(parts)
 
 

@@ -186,6 +186,28 @@ async def test_import_is_sent_again_from_a_list_only(moody: Moody) -> None:
     assert not messages[0].request_id, "the caller's message is left alone"
 
 
+async def test_import_that_ends_early_is_an_error(moody: Moody) -> None:
+    """Not a CancelledError, which gRPC makes of every tenth call whose deadline passes while the end of its requests is sent."""
+    codes = set()
+    async with AsyncClient(moody.target, retries=0) as client:
+        for number in range(300):
+            try:
+                await client.import_stock([inventory.ImportStockRequest(sku_keys=["A"])], timeout_s=number % 3 * 1e-5)
+            except StockpoolError as error:
+                codes.add(error.code)
+    assert codes == {grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+async def test_import_can_be_cancelled(moody: Moody) -> None:
+    async def for_ever() -> AsyncIterator[inventory.ImportStockRequest]:
+        yield inventory.ImportStockRequest(sku_keys=["A"])
+        await asyncio.Event().wait()
+
+    async with AsyncClient(moody.target) as client:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.import_stock(for_ever()), 0.05)
+
+
 async def test_events_go_on_behind_the_last_one(moody: Moody) -> None:
     async with AsyncClient(moody.target, retries=1) as client:
         stream = client.stream_events(admin.StreamEventsRequest(from_seq=2))
