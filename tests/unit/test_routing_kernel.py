@@ -360,6 +360,7 @@ def _route_often(stock, network, question, work, answer, times):  # type: ignore
     return done
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("unit_split", [0, 1])
 def test_a_kernel_may_call_it_and_it_allocates_nothing(unit_split: int) -> None:
     free = {(line, node): 2 for line in range(4) for node in range(20)}

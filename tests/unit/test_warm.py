@@ -44,6 +44,7 @@ def run(program: str) -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.compiled
 def test_every_kernel_counts() -> None:
     assert warm_kernels()["modules"] == len(names())
     found = {
@@ -62,6 +63,7 @@ def test_an_empty_cache_is_not_complete(empty_cache: Path) -> None:
     assert not is_complete()
 
 
+@pytest.mark.compiled
 @pytest.mark.usefixtures("empty_cache")
 def test_another_process_fills_the_cache() -> None:
     with compiled_elsewhere(("stock",)) as process:
@@ -70,6 +72,7 @@ def test_another_process_fills_the_cache() -> None:
     assert compiled_count() == STOCK_KERNELS
 
 
+@pytest.mark.compiled
 def test_two_processes_fill_one_cache(empty_cache: Path) -> None:
     with compiled_elsewhere(("stock",)) as process:
         assert process is not None
@@ -81,6 +84,7 @@ def test_two_processes_fill_one_cache(empty_cache: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in empty_cache.rglob("*.*")} == written, "compiled again"
 
 
+@pytest.mark.compiled
 @pytest.mark.usefixtures("empty_cache")
 @pytest.mark.parametrize("executable", ["/no/such/python", "false"])
 def test_a_process_that_fails_does_no_harm(executable: str) -> None:
@@ -117,7 +121,7 @@ def test_a_cold_server_says_that_it_compiles(caplog: pytest.LogCaptureFixture) -
     assert caplog.messages == [COLD]
 
 
-@pytest.mark.parametrize("is_cold", [True, False])
+@pytest.mark.parametrize("is_cold", [True, pytest.param(False, marks=pytest.mark.compiled)])
 def test_a_cold_demo_says_that_it_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_cold: bool) -> None:
     async def fail(*_: Any) -> None:
         raise ServerFailedError("not today")
