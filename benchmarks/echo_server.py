@@ -1,19 +1,22 @@
-"""The real server with one call more: an echo on the same gRPC server, which is the floor that a Reserve is compared with.
+"""The floor that a Reserve is compared with: an empty echo.
 
-``python -m benchmarks.echo_server URL`` serves the journal at URL, says where on standard output, and ends with standard input.
-The echo parses the request that Reserve takes and answers with a response of the size that Reserve gives; between the two it does
-nothing.
+``python -m benchmarks.echo_server URL`` serves the journal at URL with the real server, which has the echo as one more call;
+``python -m benchmarks.echo_server plain`` is the server that grpcio gives, with the echo alone. Each says where on standard output, and ends
+with standard input. The echo parses the request that Reserve takes and answers with a response of the size that Reserve gives; between the
+two it does nothing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import Any
 
 import grpc
+import uvloop
 
 from engine import app
-from engine.service.server import Server
+from engine.service.server import OPTIONS, Server
 from engine.settings import Settings
 from stockpool.v1 import reservations_pb2 as pb
 from stockpool.v1 import types_pb2
@@ -44,27 +47,48 @@ def sample_response() -> pb.ReserveResponse:
     return response
 
 
+def add_echo(server: Any) -> None:
+    """Add the echo to a gRPC server."""
+    response = sample_response()
+
+    async def echo(request: pb.ReserveRequest, context: Any) -> pb.ReserveResponse:
+        del request, context
+        return response
+
+    handler = grpc.unary_unary_rpc_method_handler(
+        echo,
+        request_deserializer=pb.ReserveRequest.FromString,
+        response_serializer=pb.ReserveResponse.SerializeToString,
+    )
+    service, _, call = ECHO.strip("/").partition("/")
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {call: handler}),))
+
+
 class EchoServer(Server):
     """The server of the engine, and the echo."""
 
     def _add_services(self, server: Any) -> None:
         super()._add_services(server)
-        response = sample_response()
+        add_echo(server)
 
-        async def echo(request: pb.ReserveRequest, context: Any) -> pb.ReserveResponse:
-            del request, context
-            return response
 
-        handler = grpc.unary_unary_rpc_method_handler(
-            echo,
-            request_deserializer=pb.ReserveRequest.FromString,
-            response_serializer=pb.ReserveResponse.SerializeToString,
-        )
-        service, _, call = ECHO.strip("/").partition("/")
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {call: handler}),))
+async def serve_plain() -> None:
+    """The echo on grpcio's own server, with the options and the event loop of ours."""
+    server = grpc.aio.server(options=OPTIONS)
+    add_echo(server)
+    port = server.add_insecure_port("localhost:0")
+    await server.start()
+    print(f"localhost:{port}", flush=True)
+    closed = asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), closed.set)
+    await closed.wait()
+    await server.stop(None)
 
 
 def main() -> None:
+    if sys.argv[1] == "plain":
+        uvloop.run(serve_plain())
+        return
     settings = Settings.load(journal=sys.argv[1], port=0, log_level="warning")
     app.Server = EchoServer  # type: ignore[attr-defined]  # all else is wired as in production
     app.run(settings, on_ready=lambda ready: print(ready.target, flush=True), stop_on_eof=True)

@@ -38,6 +38,15 @@ SERVICES = tuple(
     f"stockpool.v1.{name}Service"
     for name in ("Network", "Inventory", "Reservation", "Order", "Fulfillment", "Return", "Admin")
 )
+OPTIONS = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, not a helper
+    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),  # callers who wait may ask for a sign of life
+    # Whatever is compressed is unpacked before its length is looked at: a megabyte may become a gigabyte.
+    ("grpc.compression_enabled_algorithms_bitset", 1 << grpc.Compression.NoCompression),
+)
+"""Of gRPC's core."""
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -63,15 +72,7 @@ class Server:
         Raises:
             RuntimeError: the address cannot be listened on.
         """
-        options = [
-            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-            ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-            ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, not a helper
-            ("grpc.http2.min_ping_interval_without_data_ms", 1_000),  # callers who wait may ask for a sign of life
-            # Whatever is compressed is unpacked before its length is looked at: a megabyte may become a gigabyte.
-            ("grpc.compression_enabled_algorithms_bitset", 1 << grpc.Compression.NoCompression),
-        ]
-        server = ArrivalsServer(options)
+        server = ArrivalsServer(OPTIONS)
         self._add_services(server)
         address = f"{self._settings.host}:{self._settings.port}"
         credentials = self._credentials()
