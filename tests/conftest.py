@@ -15,12 +15,19 @@ settings.register_profile("stockpool", deadline=None, print_blob=True)
 settings.load_profile("stockpool")
 
 
+_PLAYS = ("tests/simulation/", "tests/torture/", "tests/service/test_demo_small.py")
+"""Days and worlds of the whole system, thousands of decisions each: marked as ``compiled``, all of them."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leaves out what would take minutes with the compiler off."""
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}:
-        for item in items:
-            if item.get_closest_marker("compiled"):
-                item.add_marker(pytest.mark.skip(reason="the compiler is off"))
+    """Leaves out what would take minutes with the compiler off. First, so that ``-m compiled`` finds the marks."""
+    is_off = os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
+    for item in items:
+        if item.nodeid.startswith(_PLAYS):
+            item.add_marker(pytest.mark.compiled)
+        if is_off and item.get_closest_marker("compiled"):
+            item.add_marker(pytest.mark.skip(reason="the compiler is off"))
 
 
 @pytest.fixture(scope="session")

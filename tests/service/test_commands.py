@@ -264,6 +264,7 @@ def test_the_help_lists_every_setting() -> None:
     assert not [name for name in variables() if "__" not in name and name not in text and name != "STOCKPOOL_LIMITS"]
 
 
+@pytest.mark.compiled
 def test_warm_says_where_the_cache_is() -> None:
     data = json.loads(CliRunner().invoke(app, ["warm", "--json"]).stdout)
     assert data["modules"] > 5
