@@ -28,9 +28,11 @@ from engine.model.limits import Limits
 from engine.pool.orders import OrderBook
 from engine.pool.pool import Pool
 from engine.pool.reservations import Reservations
+from engine.proof.simulation import upkeep
 from engine.proof.simulation.disk import Disk, SimulatedJournal
 from engine.proof.simulation.simulation import Parts, Waiting
 from engine.recovery import recover
+from engine.snapshots import SnapshotFolder, SnapshotReader, content
 
 
 class Defect(NamedTuple):
@@ -248,6 +250,55 @@ def replay_drops_returns(patch: pytest.MonkeyPatch) -> Parts:
     return Parts()
 
 
+# In snapshots and cuts
+
+
+def a_start_leaves_out_the_tail(_: pytest.MonkeyPatch) -> Parts:
+    def go_on(journal: Journal, limits: Limits, folder: SnapshotFolder) -> Machine:
+        return recover(journal, limits, snapshots=folder, to_seq=folder.newest_seq())
+
+    return Parts(go_on=go_on)
+
+
+def damaged_snapshots_are_believed(patch: pytest.MonkeyPatch) -> Parts:
+    patch.setattr(SnapshotReader, "_compare", lambda *_: None)
+    patch.setattr(content, "comparable", lambda *_: False)
+    return Parts()
+
+
+def cut_behind_nothing(patch: pytest.MonkeyPatch) -> Parts:
+    """All of the journal is cut, whatever snapshots there are."""
+
+    def compact(journal: Journal, folder: SnapshotFolder, *, keep_decisions: int) -> None:
+        del folder, keep_decisions
+        mark = journal.mark(journal.last_seq())
+        assert mark is not None
+        journal.cut(mark)
+
+    patch.setattr(upkeep, "compact", compact)
+    return Parts()
+
+
+def cut_behind_the_newest(patch: pytest.MonkeyPatch) -> Parts:
+    """There is nothing to go back to when that one is damaged."""
+
+    def compact(journal: Journal, folder: SnapshotFolder, *, keep_decisions: int) -> None:
+        del keep_decisions
+        mark = journal.mark(folder.newest_seq())
+        if mark is not None:
+            journal.cut(mark)
+
+    patch.setattr(upkeep, "compact", compact)
+    return Parts()
+
+
+def snapshots_do_not_know_what_was_forgotten(patch: pytest.MonkeyPatch) -> Parts:
+    """Then a request that was decided, and forgotten, is taken for new."""
+    honest = RequestLog.put_image
+    patch.setattr(RequestLog, "put_image", lambda log, image: honest(log, image._replace(forgotten_seq=0, marks=())))
+    return Parts()
+
+
 DEFECTS = (
     Defect(release_loses_a_unit, ("cells",)),
     Defect(expiry_comes_late, ("journal", "cells", "answer")),
@@ -266,4 +317,9 @@ DEFECTS = (
     Defect(recovery_forgets_requests, ("acknowledged",)),
     Defect(recovery_skips_damage, ("damage",)),
     Defect(replay_drops_returns, ("returns", "replay")),
+    Defect(a_start_leaves_out_the_tail, ("snapshot",)),
+    Defect(damaged_snapshots_are_believed, ("snapshot",)),
+    Defect(cut_behind_nothing, ("snapshot",)),
+    Defect(cut_behind_the_newest, ("snapshot",)),
+    Defect(snapshots_do_not_know_what_was_forgotten, ("journal", "answer")),
 )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from engine.model import commands as m
 from engine.model.outcomes import CommandKind, Outcome
-from engine.proof.simulation.history import Again, Ask, History, Look, Trouble
+from engine.proof.simulation.history import Again, Ask, Care, History, Look, Step, Trouble, Upkeep
 from engine.proof.simulation.run import Plan, play
 from engine.proof.simulation.shrink import tell
-from engine.proof.simulation.simulation import EVERYTHING_EACH, Simulation
+from engine.proof.simulation.simulation import EVERYTHING_EACH, Figures, Simulation
 from engine.proof.simulation.witness import decisions_of
 from engine.proof.simulation.workload import Workload
 from engine.proof.simulation.world import draw
@@ -56,7 +57,7 @@ def test_everything_happens() -> None:
     for seed in range(20, 27):
         plan, history = Plan(seed, 1, 500, crashes_per_thousand=30), History()
         simulation = _played(plan, history)
-        for frame in simulation.disk.tape().frames:
+        for frame in simulation.disk.whole().frames:
             kinds.update((each.kind, Outcome(each.outcome)) for each in decisions_of(frame))
         troubles.update(step.fault.trouble for step in history.steps if step.fault)
         for step in history.steps:
@@ -92,3 +93,30 @@ def _played(plan: Plan, history: History) -> Simulation:
 
 def _is_rush(ask: Ask) -> bool:
     return ask.kind is m.BatchReserve and len(ask.fields["claims"]) > 6
+
+
+def test_starts_go_on_from_snapshots_some_are_damaged_and_the_journal_is_cut() -> None:
+    played = [play(Plan(seed, 1, 400, crashes_per_thousand=30)) for seed in (1, 3, 5)]
+    assert [each.broken for each in played] == [None] * len(played)
+    figures = sum((each.figures for each in played), Figures())
+    assert figures.snapshots > figures.damaged_snapshots > 0
+    assert figures.cuts
+    assert figures.cut_decisions >= figures.cuts
+    assert figures.recoveries_from_snapshots > len(played)
+
+
+def test_a_cut_goes_as_far_as_it_came() -> None:
+    """Whoever cuts may die on the way: what begins then is a journal all the same, and a snapshot leads into it."""
+    plan, history = Plan(31, 1, 400), History()
+    limits = draw(plan.chance()).limits
+    assert play(plan, history=history).broken is None
+    begins = set()
+    for part in (0.0, 0.3, 0.6, 1.0):
+        simulation = Simulation(limits)
+        for at, step in enumerate(history.steps):
+            simulation.step(replace(step, upkeep=Upkeep(Care.SNAPSHOT, 0.0) if at in (60, 80) else None))
+        simulation.step(Step(0, (), upkeep=Upkeep(Care.CUT_SHORT, part)))
+        simulation.finish()
+        assert simulation.figures.cuts == 1
+        begins.add(simulation.disk.cut.seq)
+    assert len(begins) >= 3, begins

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from engine.journal import JournalFenced, JournalUnavailable, Record
+from engine.journal import JournalFenced, JournalUnavailable, Mark, Record
 from engine.journal.frame import Frame, Tail, seal
 from engine.journal.memory import MemoryJournal, Tape
 from engine.proof.simulation.history import Fault, Trouble
@@ -64,6 +64,8 @@ class Disk:
         self.delay_ns = 0
         """How long commits have taken so far."""
         self.torn_count = 0
+        self.cut = Mark(0, 0, 0)
+        """Where the journal begins, to whoever opens it. Nothing is really gone: the auditor reads it all."""
         self.writer: Any = None
         """Who writes now: noted for each entry."""
         self.writers: dict[Tail, Any] = {}
@@ -153,6 +155,13 @@ class Disk:
 
     def tape(self) -> Tape:
         """What lies there now."""
+        tape = self.whole()
+        tape.frames = [frame for frame in tape.frames if frame.first_seq > self.cut.seq]
+        tape.cut = self.cut
+        return tape
+
+    def whole(self) -> Tape:
+        """What ever lay there, also what was cut."""
         self._frames += self._entries()
         del self.synced[self._known_end :]
         tape = Tape()
@@ -188,7 +197,7 @@ class Disk:
 
     def rotten(self, part: float) -> Tape | None:
         """A copy of which one bit of one record is another; None when the disk is empty."""
-        tape = self.tape()
+        tape = self.whole()
         if not tape.frames:
             return None
         bits = 8 * (len(self.synced) - len(tape.frames) * _HEAD.size)

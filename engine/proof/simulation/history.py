@@ -113,14 +113,34 @@ class Fault(NamedTuple):
         return f"{self.trouble.name} at {self.part:.3f}: {self.trouble.value}"
 
 
+class Care(Enum):
+    """What is done beside the processes."""
+
+    SNAPSHOT = "a follower makes a snapshot"
+    DAMAGE = "the newest snapshot loses its end, or one of its bits is another"
+    CUT = "the journal is cut behind the older snapshot"
+    CUT_SHORT = "the journal is cut, and whoever cuts it dies on the way"
+
+
+class Upkeep(NamedTuple):
+    """``part``, 0 to 1, says where, how far, or how much is kept."""
+
+    care: Care
+    part: float
+
+    def __repr__(self) -> str:
+        return f"{self.care.name} at {self.part:.3f}: {self.care.value}"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One group: the clock moves by ``by_ns`` (also back), then one of two processes commits the calls."""
+    """One group: the clock moves by ``by_ns`` (also back), then one of two processes commits the calls. ``upkeep`` comes first."""
 
     by_ns: int
     calls: tuple[Call, ...]
     fault: Fault | None = None
     process: int = 0
+    upkeep: Upkeep | None = None
 
     @property
     def command_count(self) -> int:
@@ -146,6 +166,8 @@ class History:
             seconds = step.by_ns / 1e9
             process = " · second process" if step.process else ""
             lines.append(f"group {at} · clock {seconds:+,.9g} s{process}")
+            if step.upkeep is not None:
+                lines.append(f"    before: {step.upkeep!r}")
             lines += [f"    {call!r}" for call in step.calls]
             if step.fault is not None:
                 lines.append(f"    ! {step.fault!r}")

@@ -123,8 +123,8 @@ class _Shrinking:
         at = 0
         while at + 1 < len(steps):
             one, other = steps[at : at + 2]
-            attempt = [*steps[:at], replace(other, by_ns=one.by_ns, calls=one.calls + other.calls), *steps[at + 2 :]]
-            plain = one.fault is None and one.process == other.process and not other.by_ns
+            attempt = [*steps[:at], replace(one, calls=one.calls + other.calls, fault=other.fault), *steps[at + 2 :]]
+            plain = one.fault is None and one.process == other.process and not other.by_ns and other.upkeep is None
             if plain and self._breaks(attempt):
                 steps = attempt
             else:
@@ -133,7 +133,7 @@ class _Shrinking:
 
 
 def _size(steps: Sequence[Step]) -> int:
-    return len(steps) + sum(len(step.calls) + (step.fault is not None) for step in steps)
+    return len(steps) + sum(len(step.calls) + (step.fault is not None) + (step.upkeep is not None) for step in steps)
 
 
 def _calls(steps: Sequence[Step]) -> list[tuple[int, Call]]:
@@ -150,6 +150,7 @@ def _regrouped(steps: Sequence[Step], calls: Sequence[tuple[int, Call]]) -> list
 
 _SIMPLIFICATIONS: tuple[Callable[[Step], Step], ...] = (
     lambda step: replace(step, fault=None),
+    lambda step: replace(step, upkeep=None),
     lambda step: replace(step, by_ns=0),
     lambda step: replace(step, process=0),
     lambda step: replace(step, calls=tuple(replace(call, given_up=False) for call in step.calls)),

@@ -20,10 +20,12 @@ from engine.proof.oracle import Choice
 from engine.proof.simulation.auditor import Auditor, Trial, Violation
 from engine.proof.simulation.comparison import compare_cells, compare_everything, compare_recovered
 from engine.proof.simulation.disk import Crash, Disk, SimulatedJournal
-from engine.proof.simulation.history import Again, Ask, Call, Step, Trouble
+from engine.proof.simulation.history import Again, Ask, Call, Step, Trouble, Upkeep
+from engine.proof.simulation.upkeep import Shelf, quiet
 from engine.proof.simulation.witness import decisions_of
 from engine.proof.simulation.world import EPOCH_NS
 from engine.recovery import recover
+from engine.snapshots import SnapshotFolder
 
 HOUR_NS = 3_600_000_000_000
 EVERYTHING_EACH = 250
@@ -54,6 +56,10 @@ class Process:
         return self.commit.machine
 
 
+def _from_snapshot(journal: Journal, limits: Limits, folder: SnapshotFolder) -> Machine:
+    return recover(journal, limits, snapshots=folder)
+
+
 class Parts(NamedTuple):
     """What a world is built from. A test puts a defect into one of them, and sees whether the simulation does."""
 
@@ -61,6 +67,7 @@ class Parts(NamedTuple):
     journal: Callable[[Disk], Journal] = SimulatedJournal
     commit: Callable[[Machine, Journal], GroupCommit] = GroupCommit
     recover: Callable[[Journal, Limits], Machine] = recover
+    go_on: Callable[[Journal, Limits, SnapshotFolder], Machine] = _from_snapshot
 
 
 class Figures(NamedTuple):
@@ -74,6 +81,11 @@ class Figures(NamedTuple):
     recoveries: int = 0
     decisions: int = 0
     journal_bytes: int = 0
+    snapshots: int = 0
+    damaged_snapshots: int = 0
+    cuts: int = 0
+    cut_decisions: int = 0
+    recoveries_from_snapshots: int = 0
 
     def __add__(self, other: Figures) -> Figures:  # type: ignore[override]
         return Figures(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
@@ -87,6 +99,7 @@ class Simulation:
         self._parts = parts or Parts()
         self._everything_each = everything_each
         self.disk = self._parts.disk()
+        self.shelf = Shelf(self.disk, limits)
         self.auditor = Auditor(limits, self._recall)
         self._processes: list[Process | None] = [None, None]
         self._clock_ns = EPOCH_NS
@@ -105,6 +118,10 @@ class Simulation:
             torn_writes=self.disk.torn_count,
             decisions=self.auditor.seq,
             journal_bytes=len(self.disk.synced),
+            snapshots=self.shelf.figures.snapshots,
+            damaged_snapshots=self.shelf.figures.damaged,
+            cuts=self.shelf.figures.cuts,
+            cut_decisions=self.shelf.figures.cut_decisions,
         )
 
     @property
@@ -121,7 +138,7 @@ class Simulation:
         process = self._start(0)
         compare_everything(self.auditor, process.machine)
         for seq, digest in self._digests[-2:]:
-            replayed = recover(MemoryJournal(self.disk.tape()), self._limits, to_seq=seq)
+            replayed = recover(MemoryJournal(self.disk.whole()), self._limits, to_seq=seq)
             if replayed.digest() != digest:
                 raise Violation("replay", f"another state at seq {seq} than it was live")
 
@@ -130,6 +147,8 @@ class Simulation:
     def step(self, step: Step) -> bool:
         """Play one step; whether its answers were released."""
         self._let_time_pass(step.by_ns)
+        if step.upkeep is not None:
+            self._tend(step.upkeep)
         process = self._processes[step.process] or self._start(step.process)
         jobs, trial = self._jobs(step)
         self._figures += Figures(commands=step.command_count, groups=1)
@@ -256,16 +275,43 @@ class Simulation:
         """Recover from what the disk holds, and see whether everything that was promised is there."""
         journal = self._parts.journal(self.disk)
         self._settle()
+        whole = MemoryJournal(self.disk.whole()) if self.disk.cut.seq else journal
         try:
-            machine = self._parts.recover(journal, self._limits)
+            machine = self._parts.recover(whole, self._limits)
         except Exception as error:
             raise Violation("recovery", f"failed: {error!r}") from error
         self._figures += Figures(recoveries=1)
         if machine.seq != self.auditor.seq:
             raise Violation("recovery", f"ends at seq {machine.seq}, the disk holds {self.auditor.seq}")
+        machine = self._go_on(journal, machine)
         compare_recovered(self.auditor, machine)
         process = self._processes[slot] = Process(self._parts.commit(machine, journal))
         return process
+
+    def _go_on(self, journal: Journal, told: Machine) -> Machine:
+        """The machine of the newest good snapshot and what follows, if there is one: the same that the whole journal has told."""
+        folder = self.shelf.folder
+        if folder is None:
+            return told
+        try:
+            with quiet():  # about files that we have damaged
+                machine = self._parts.go_on(journal, self._limits, folder)
+        except Exception as error:
+            raise Violation("snapshot", f"a start from it failed: {_placeless(error, folder)}") from error
+        if (machine.seq, machine.digest()) != (told.seq, told.digest()):
+            raise Violation(
+                "snapshot", f"gives another state at seq {machine.seq} than the journal does at seq {told.seq}"
+            )
+        self._figures += Figures(recoveries_from_snapshots=1)
+        return machine
+
+    def _tend(self, upkeep: Upkeep) -> None:
+        try:
+            self.shelf.tend(upkeep)
+        except Exception as error:
+            raise Violation(
+                "snapshot", f"{upkeep.care.value}, and fails: {_placeless(error, self.shelf.folder)}"
+            ) from error
 
     def _meet_rot(self, part: float) -> None:
         tape = self.disk.rotten(part)
@@ -279,7 +325,12 @@ class Simulation:
 
     def _recall(self, decision: Decision, command: m.BatchReserve) -> list[Choice]:
         """What the engine would have held, had the batch not been all or nothing: asked of the state just before."""
-        machine = recover(MemoryJournal(self.disk.tape()), self._limits, to_seq=decision.seq - 1)
+        machine = recover(MemoryJournal(self.disk.whole()), self._limits, to_seq=decision.seq - 1)
         whole = machine.decide(replace(command, request_id="recall", all_or_nothing=False), decision.now_ns)
         assert isinstance(whole, Decision)
         return self.auditor.choices_of(whole)
+
+
+def _placeless(error: Exception, folder: SnapshotFolder | None) -> str:
+    """The error without the name of the folder, which differs from run to run."""
+    return repr(error) if folder is None else repr(error).replace(str(folder.path), "snapshots")

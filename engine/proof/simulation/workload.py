@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from engine.proof.simulation.callers import Asked, Callers
-from engine.proof.simulation.history import Again, Ask, Call, Fault, Look, Step, Trouble
+from engine.proof.simulation.history import Again, Ask, Call, Care, Fault, Look, Step, Trouble, Upkeep
 from engine.proof.simulation.simulation import Simulation
 from engine.proof.simulation.world import MINUTE_NS, OPENING, World
 
@@ -14,6 +14,8 @@ DAY_NS = 86_400 * SECOND_NS
 _MOMENTS_NS = (0, 1, 1_000, 5_000_000, SECOND_NS, SECOND_NS, 20 * SECOND_NS, MINUTE_NS, 5 * MINUTE_NS)
 _LEAPS_NS = (3_600 * SECOND_NS, 40 * DAY_NS, 366 * DAY_NS)
 _TROUBLES = (*(trouble for trouble in Trouble if trouble.ends), Trouble.TORN, Trouble.TORN)
+_CARES = (*Care, *[Care.SNAPSHOT] * 3, Care.CUT)
+_UPKEEP_SHARE = 0.08
 LEAPS_MAX = 20
 """Far jumps of the clock: sixty of them by a year would leave the range of time."""
 
@@ -34,6 +36,7 @@ class Workload:
         self._agenda: list[tuple[list[Asked], int]] = []
         """What is to happen next: requests, and how far the clock moves before."""
         self._leaps = 0
+        self._upkeep_chance = Random(chance.getrandbits(64))  # noqa: S311 - as above
 
     def next(self) -> Step:
         """The next step."""
@@ -50,7 +53,7 @@ class Workload:
         gives_up = 0.0 if self._unopened else self._world.give_up_share
         calls = tuple(Call(item, self._chance.random() < gives_up) for item in items)
         commands = sum(not isinstance(call.item, Look) for call in calls)
-        return Step(by_ns, calls, self._fault(commands), self._process(commands))
+        return Step(by_ns, calls, self._fault(commands), self._process(commands), self._upkeep())
 
     def heard(self, step: Step, *, answered: bool) -> None:
         """What became of a step: who got no answer asks again, mostly."""
@@ -146,6 +149,12 @@ class Workload:
         if chance.random() < self._crash_share * max(commands, 0.05):
             return Fault(chance.choice(_TROUBLES), part)
         return Fault(Trouble.SLOW, part) if chance.random() < 0.01 else None
+
+    def _upkeep(self) -> Upkeep | None:
+        chance = self._upkeep_chance
+        if chance.random() >= _UPKEEP_SHARE:
+            return None
+        return Upkeep(chance.choice(_CARES), chance.random())
 
     def _process(self, commands: int) -> int:
         """Mostly the first; at times another one has been started beside it, by mistake or because the first was thought dead."""
