@@ -17,7 +17,7 @@ from engine.model.commands import ClaimColumns
 from engine.pool.pool import Pool
 
 Subjects = tuple[tuple[int, str], ...]
-"""(item, the key that its refusal speaks of)."""
+"""(item, the key that its refusal speaks of); nothing for a channel without a service of its own, where there is no key."""
 
 
 def ask_many(pool: Pool, claims: ClaimColumns, now_ns: int) -> tuple[kernels.Asked, Subjects]:
@@ -35,7 +35,8 @@ def ask_many(pool: Pool, claims: ClaimColumns, now_ns: int) -> tuple[kernels.Ask
     for item in np.flatnonzero(unknown).tolist():
         question = ask(pool, claims.claim(item, int(items[item, c.ITEM_FIRST_LINE])), now_ns)
         items[item, c.ITEM_OUTCOME] = question.refusal
-        subjects.append((item, question.subject))
+        if question.subject:
+            subjects.append((item, question.subject))
     return (items, lines, NOBODY), tuple(subjects)
 
 

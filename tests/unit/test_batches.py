@@ -13,6 +13,7 @@ from engine.core.batches import ask_many
 from engine.core.claims import ask
 from engine.kernels import columns as c
 from engine.model import commands as m
+from engine.model.network import RoutingPolicy
 from engine.model.outcomes import Outcome
 from engine.service.convert import reservations as convert
 from engine.service.errors import InvalidRequest
@@ -190,3 +191,16 @@ def test_the_short_road_of_a_claim_reads_what_the_long_one_reads(store: Store, i
 @pytest.mark.parametrize("item", BAD.values(), ids=BAD.keys())
 def test_the_short_road_is_closed_to_what_is_wrong(store: Store, item: pb.ReservationRequest) -> None:
     assert convert._well_formed_claim(item, store.machine.pool.limits) is None
+
+
+def test_a_channel_without_a_service_of_its_own_names_no_key() -> None:
+    store = Store()
+    store.stock(("A", "dc", 5))
+    store.tell(m.PutRoutingPolicy, policy=RoutingPolicy("default", 0, allow_unit_split=False, default_service_key=""))
+    claims = m.ClaimColumns.of(
+        [ship([("A", 1)]), ship([("A", 1)], service_key="drone"), ship([("A", 1)], service_key="ground")]
+    )
+    reply = store.tell(m.BatchReserve, claims=claims)
+    outcomes = np.frombuffer(reply.columns, dtype="<i8").reshape(3, -1)[:, 0].tolist()
+    assert outcomes == [Outcome.UNKNOWN_SERVICE, Outcome.UNKNOWN_SERVICE, Outcome.OK]
+    assert reply.subjects == ((1, "drone"),)
