@@ -15,8 +15,14 @@ settings.register_profile("stockpool", deadline=None, print_blob=True)
 settings.load_profile("stockpool")
 
 
-_PLAYS = ("tests/simulation/", "tests/torture/", "tests/service/test_demo_small.py")
-"""Days and worlds of the whole system, thousands of decisions each: marked as ``compiled``, all of them."""
+_PLAYS = (
+    "tests/failures/",
+    "tests/property/test_engine.py",
+    "tests/service/test_demo_small.py",
+    "tests/simulation/",
+    "tests/torture/",
+)
+"""Days, worlds and crowds, thousands of decisions each, which a server without its compiler is too slow for: marked as ``compiled``."""
 
 
 @pytest.hookimpl(tryfirst=True)
