@@ -13,8 +13,8 @@ from typing import Any
 from grpc._cython import cygrpc  # there is no public way to say how many calls are asked for
 from grpc.aio._server import Server
 
-ASKED_MAX = 32
-"""Calls asked for at a time: more make the turns of the loop longer, and gain nothing."""
+ASKED_MAX = 1_024
+"""Calls asked for at a time: more than may wait in a busy writer's inbox, or the surplus is not refused but waits in the core."""
 CLOSING_S, LOOK_S = 0.1, 0.005
 """How long the last ones asked for are waited for at the end while they still come, and how often that is looked at."""
 
@@ -22,10 +22,10 @@ CLOSING_S, LOOK_S = 0.1, 0.005
 class _Core(cygrpc.AioServer):  # type: ignore[misc]
     """The server beneath grpc.aio's; its loop takes one call after another out of ``_request_call``."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, options: Sequence[tuple[str, Any]]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, options: Sequence[tuple[str, Any]], asked_max: int) -> None:
         super().__init__(loop, None, (), (), tuple(options), None)
         self._turns = loop
-        self._asked_max = ASKED_MAX
+        self._asked_max = asked_max
         self._asked = 0  # and not come yet
         self._came: deque[asyncio.Task[Any]] = deque()
         self._waits: asyncio.Future[None] | None = None
@@ -63,6 +63,6 @@ class _Core(cygrpc.AioServer):  # type: ignore[misc]
 class ArrivalsServer(Server):
     """``grpc.aio.server(options=...)``, but for the above."""
 
-    def __init__(self, options: Sequence[tuple[str, Any]]) -> None:
+    def __init__(self, options: Sequence[tuple[str, Any]], asked_max: int = ASKED_MAX) -> None:
         self._loop = asyncio.get_running_loop()
-        self._server = _Core(self._loop, options)
+        self._server = _Core(self._loop, options, asked_max)

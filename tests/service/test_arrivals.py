@@ -8,9 +8,11 @@ from typing import Any
 import grpc
 import pytest
 
-from engine.service.arrivals import ASKED_MAX, ArrivalsServer
+from engine.service.arrivals import ArrivalsServer
 from tests.service.world import until
 
+ASKED = 32
+"""Calls that these servers ask for at a time."""
 SHUTDOWN_CODES = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
 
@@ -37,7 +39,7 @@ class Counting(grpc.GenericRpcHandler):
 
 
 async def opened(handler: Counting) -> tuple[ArrivalsServer, str]:
-    server = ArrivalsServer([("grpc.so_reuseport", 0)])
+    server = ArrivalsServer([("grpc.so_reuseport", 0)], ASKED)
     server.add_generic_rpc_handlers((handler,))
     port = server.add_insecure_port("localhost:0")
     await server.start()
@@ -51,11 +53,11 @@ async def test_as_many_are_asked_for_as_may_come_at_once() -> None:
         call: Any = channel.unary_unary("/a/B")
         assert await call(b"x") == b"x"
         await asyncio.sleep(0)
-        assert server._server._asked in (ASKED_MAX, ASKED_MAX - 1)
+        assert server._server._asked in (ASKED, ASKED - 1)
     await server.stop(None)
 
 
-@pytest.mark.parametrize("count", [1, ASKED_MAX - 1, ASKED_MAX, ASKED_MAX + 1, 10 * ASKED_MAX])
+@pytest.mark.parametrize("count", [1, ASKED - 1, ASKED, ASKED + 1, 10 * ASKED])
 async def test_every_call_is_answered(count: int) -> None:
     handler = Counting()
     server, target = await opened(handler)
@@ -75,7 +77,7 @@ async def test_calls_that_come_as_the_server_ends() -> None:
     async with grpc.aio.insecure_channel(target) as channel:
         call: Any = channel.unary_unary("/a/B")
         await call(b"first")
-        calls = [asyncio.ensure_future(call(b"x")) for _ in range(20 * ASKED_MAX)]
+        calls = [asyncio.ensure_future(call(b"x")) for _ in range(20 * ASKED)]
         await until(lambda: handler.begun >= 3)  # some are being answered, most are on their way
         await server.stop(10)
         answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -91,7 +93,7 @@ async def test_calls_under_way_when_the_server_ends_are_answered() -> None:
     handler.gate.clear()
     async with grpc.aio.insecure_channel(target) as channel:
         call: Any = channel.unary_unary("/a/B")
-        calls = [asyncio.ensure_future(call(b"x")) for _ in range(3 * ASKED_MAX)]
+        calls = [asyncio.ensure_future(call(b"x")) for _ in range(3 * ASKED)]
         await until(lambda: handler.begun == len(calls))
         stopping = asyncio.ensure_future(server.stop(10))
         await asyncio.sleep(0.02)
