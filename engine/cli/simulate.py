@@ -119,11 +119,11 @@ _LINES = (
     ("groups", "groups"),
     ("crashes", "crashes"),
     ("torn_writes", "  writes torn"),
-    ("recoveries_from_snapshots", "starts from a snapshot"),
     ("snapshots", "snapshots"),
     ("damaged_snapshots", "  damaged"),
     ("cuts", "cuts of the journal"),
     ("recoveries", "recoveries"),
+    ("recoveries_from_snapshots", "  from a snapshot"),
     ("journal_bytes", "bytes of journal"),
     ("commands_per_second", "commands a second"),
 )

@@ -8,8 +8,8 @@ however that ends. So it is struck while it replays, audits, writes, and removes
 import os
 import runpy
 import sys
-import time
 from pathlib import Path
+from select import select
 
 from engine.follower.child import FOUND_SOMETHING, NICE
 from engine.follower.walk import walk
@@ -57,14 +57,17 @@ def _follow(until_closed: int, log: Path, arguments: list[str]) -> None:
     for stream in (1, 2):
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), stream)
     sys.argv = ["stockpool", "snapshot", *arguments, "--follow", "--nice", str(NICE), "--stop-on-eof"]
-    while True:
+    is_closed: list[int] = []
+    while not is_closed:
         try:
             runpy.run_module("engine", run_name="__main__")
         except SystemExit as end:
             if end.code == FOUND_SOMETHING:
                 return
         sys.stdout.flush()
-        time.sleep(_AGAIN_AFTER_S)
+        is_closed, _, _ = select(
+            [_STANDARD_INPUT], [], [], _AGAIN_AFTER_S
+        )  # nobody writes: it can be read when it is closed
 
 
 def count_starts(folder: Path) -> int:
