@@ -32,6 +32,8 @@ PLACES_MIN = 64
 """So many may wait however slow the answers are: one large import, or one hiccup of the disk, turns nobody away."""
 ANSWERS_WEIGHED = 1_024
 """The pace is that of about so many answers."""
+LINGER_SHARE = 2
+"""Company is waited for at most so many times as long as the last group took."""
 RETRY_MIN_S, RETRY_MAX_S = 0.05, 5.0
 RETRY_SHARE = 4
 """Who was refused comes back at this part of the pace: most of it is for those who were not."""
@@ -121,7 +123,7 @@ class Writer:
         journal: Journal,
         clock: Clock,
         *,
-        linger_ns: int = 4_000_000,
+        linger_ns: int = 16_000_000,
         on_lost: Callable[[Exception], None],
     ) -> None:
         """``linger_ns``: the most that a group waits for company; a lone caller never waits. ``on_lost`` is called, on the
@@ -142,6 +144,7 @@ class Writer:
         self._accepting = False
         self._company = 1  # how many came together lately
         self._turn_ends = False
+        self._handed_s = self._took_s = 0.0  # when the last group went, and how long it was until it had its answers
         self._linger: asyncio.TimerHandle | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -189,15 +192,16 @@ class Writer:
 
         A group is worth having: what it costs to cross to the writer and back, and to become durable, is shared by all in it. So as many
         as came together lately go together again; and while the writer is busy anyway, nobody goes for less. With the writer idle, those
-        who came wait a little for the rest. The waiting is done here and not by the writer: a thread that polls takes the interpreter
-        from the loop each time.
+        who came wait for the rest, but no longer than twice what the last group took: where groups are quick, waiting is not worth it.
+        The waiting is done here and not by the writer: a thread that polls takes the interpreter from the loop each time.
         """
         self._turn_ends = False
         idle = self._waiting == len(self._gathered)
         if len(self._gathered) >= self._company:
             self._hand_over()
         elif idle and self._gathered and self._linger is None:
-            self._linger = self._loop.call_later(self._linger_s, self._hand_over)
+            wait_s = min(LINGER_SHARE * self._took_s, self._linger_s)
+            self._linger = self._loop.call_later(wait_s, self._hand_over)
 
     def _hand_over(self) -> None:
         if self._linger is not None:
@@ -205,7 +209,8 @@ class Writer:
             self._linger = None
         jobs, self._gathered = self._gathered, []
         if jobs:
-            self._room.hand_over(len(jobs), self._waiting, monotonic())
+            self._handed_s = monotonic()
+            self._room.hand_over(len(jobs), self._waiting, self._handed_s)
             self._inbox.put(jobs)
 
     async def wait_beyond(self, seq: int) -> None:
@@ -285,7 +290,9 @@ class Writer:
     def _release(self, release: Release) -> None:
         """On the event loop: answer a whole group."""
         self._waiting -= len(release)
-        self._room.answer(len(release), monotonic())
+        now_s = monotonic()
+        self._room.answer(len(release), now_s)
+        self._took_s = now_s - self._handed_s
         # Shrinks slowly: one small group between large ones does not end the company.
         self._company = max(len(release), self._company * 7 // 8, 1)
         for future, answer in release:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from random import Random
 
 import pytest
 
+from engine import writer as writing
 from engine.journal.codec import decode
 from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.limits import SECOND_NS
 from engine.recovery import recover
-from engine.writer import Writer
+from engine.writer import Answer, Writer
 from tests.builders import limits, ship
 from tests.unit.writer_bench import Bench, turns
 
@@ -28,7 +30,10 @@ async def test_a_lone_caller_is_answered_after_company_has_left(linger_ns: int) 
     await bench.writer.drain()
 
 
-async def test_who_went_together_goes_together_again() -> None:
+async def company(monkeypatch: pytest.MonkeyPatch, took_s: float) -> tuple[Bench, list[asyncio.Future[Answer]]]:
+    """Eight go together, which takes so long, and three of them come again. Company may be waited for an hour."""
+    clock = itertools.count(0, took_s)
+    monkeypatch.setattr(writing, "monotonic", lambda: next(clock))
     bench = Bench(limits())
     hour_ns = 3_600 * SECOND_NS
     bench.writer = Writer(bench.machine, bench.journal, bench.clock, linger_ns=hour_ns, on_lost=bench._on_lost)
@@ -44,10 +49,22 @@ async def test_who_went_together_goes_together_again() -> None:
     bench.journal.gate.set()
     await asyncio.gather(*first)
     await turns()
+    return bench, second
+
+
+async def test_who_went_together_goes_together_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, second = await company(monkeypatch, took_s=1_800.0)
     assert not any(future.done() for future in second)  # the rest of the company is missing
     second += [bench.reserve() for _ in range(5)]
     await asyncio.wait_for(asyncio.gather(*second), 30)
     assert [len(record) for record in bench.records()] == [8, 8]
+    await bench.writer.drain()
+
+
+async def test_company_is_not_waited_for_where_groups_take_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, second = await company(monkeypatch, took_s=0.0)
+    await asyncio.wait_for(asyncio.gather(*second), 30)
+    assert [len(record) for record in bench.records()] == [8, 3]
     await bench.writer.drain()
 
 
