@@ -34,9 +34,9 @@ ANSWERS_WEIGHED = 1_024
 """The pace is that of about so many answers."""
 LINGER_SHARE = 2
 """Company is waited for at most so many times as long as the last group took."""
-RETRY_MIN_S, RETRY_MAX_S = 0.05, 5.0
-RETRY_SHARE = 4
-"""Who was refused comes back at this part of the pace: most of it is for those who were not."""
+RETRY_MIN_S, RETRY_MAX_S = 0.05, 10.0
+RETRY_SHARE = 16
+"""Who was refused comes back at this part of the pace: most of it is for those who were not, and a refusal costs as much as an answer."""
 
 
 class Overloaded(Exception):
@@ -87,10 +87,14 @@ class Room:
         while self._handed and self._handed[0][0] <= answered:
             together, waiting, then_s = self._handed.popleft()
             answered -= together
-            self._answers += together
-            self._waited_s += together * (now_s - then_s)
-            self._ahead += together * waiting
+            self.weigh(together, waiting, now_s - then_s)
         self._unfinished = answered
+
+    def weigh(self, count: int, waiting: int, waited_s: float) -> None:
+        """So many were answered that had waited so long, and were among so many who waited when they came."""
+        self._answers += count
+        self._waited_s += count * waited_s
+        self._ahead += count * waiting
         if self._answers > ANSWERS_WEIGHED:
             self._answers, self._waited_s, self._ahead = self._answers // 2, self._waited_s / 2, self._ahead / 2
         if self._waited_s > 0:

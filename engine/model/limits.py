@@ -40,7 +40,7 @@ class Limits:
     closed_orders_remembered: int = 250_000
     movements_remembered: int = 1 << 20
     inbox_max: int = 20_000
-    inbox_wait_max_ns: int = SECOND_NS // 4
+    inbox_wait_max_ns: int = SECOND_NS // 8
     client_requests_max: int = 500
     client_streams_max: int = 16
     group_max: int = 2_000

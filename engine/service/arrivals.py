@@ -13,8 +13,8 @@ from typing import Any
 from grpc._cython import cygrpc  # there is no public way to say how many calls are asked for
 from grpc.aio._server import Server
 
-ASKED_MAX = 32
-"""Calls asked for at a time. More gain nothing: the turns of the loop become longer, and a crowd that comes in whole has to be refused."""
+ASKED_MAX = 512
+"""Calls asked for at a time: enough that a crowd is seen, and what is too much of it refused, while it is still coming."""
 CLOSING_S, LOOK_S = 0.1, 0.005
 """How long the last ones asked for are waited for at the end while they still come, and how often that is looked at."""
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError
 
+from engine.service.admission import Admission
 from engine.service.errors import InvalidRequest, Problem
 from engine.service.limits import longest_request
 
@@ -30,8 +31,10 @@ class Unreadable:
 class Calls(grpc.GenericRpcHandler):
     """Every call of the contract by its path, in one table. The generated ``add_…Servicer_to_server`` fill it as if it were a server."""
 
-    def __init__(self) -> None:
+    def __init__(self, admission: Admission) -> None:
         self._handlers: dict[str, Any] = {}
+        self._counted: set[str] = set()
+        self._admission = admission
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
         """The same handlers as the other method gets."""
@@ -40,11 +43,21 @@ class Calls(grpc.GenericRpcHandler):
         """The calls of a service by name."""
         for name, handler in handlers.items():
             reader = _reader(handler.request_deserializer, *longest_request(name))
-            self._handlers[f"/{service}/{name}"] = handler._replace(request_deserializer=reader)
+            path = f"/{service}/{name}"
+            self._handlers[path] = handler._replace(request_deserializer=reader)
+            if handler.unary_unary is not None and not service.endswith(_NEVER_REFUSED):
+                self._counted.add(path)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """What answers a call; None for those that are not ours."""
-        return self._handlers.get(handler_call_details.method)
+        path = handler_call_details.method
+        if path in self._counted:
+            return self._admission.enter(self._handlers[path])
+        return self._handlers.get(path)
+
+
+_NEVER_REFUSED = ".AdminService"
+"""Whoever wants to know how a crowded server is gets an answer."""
 
 
 def _reader(read: Callable[[bytes], Any], limit: str, bytes_max: int) -> Callable[[bytes], Any]:

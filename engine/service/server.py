@@ -8,8 +8,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from engine.journal import Journal
+from engine.model.limits import SECOND_NS
 from engine.pool.names import Names
 from engine.service.admin import Admin
+from engine.service.admission import Admission
 from engine.service.arrivals import ArrivalsServer
 from engine.service.auth import Auth
 from engine.service.door import Door
@@ -62,6 +64,8 @@ class Server:
         self._settings = settings
         auth = None if settings.auth_file is None else Auth.load(settings.auth_file)
         self._door = Door(settings.limits, auth)
+        limits = settings.limits
+        self._admission = Admission(limits.inbox_max, limits.inbox_wait_max_ns / SECOND_NS)
         self._start_ns = time.time_ns()
         self._server: ArrivalsServer | None = None
         self._health = health.aio.HealthServicer()
@@ -108,7 +112,7 @@ class Server:
 
     def _add_services(self, server: Any) -> None:
         door = self._door
-        calls: Any = Calls()
+        calls: Any = Calls(self._admission)
         network_pb2_grpc.add_NetworkServiceServicer_to_server(Network(door), calls)
         inventory_pb2_grpc.add_InventoryServiceServicer_to_server(Inventory(door), calls)
         reservations_pb2_grpc.add_ReservationServiceServicer_to_server(Reservations(door), calls)
