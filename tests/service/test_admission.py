@@ -110,13 +110,13 @@ async def test_who_says_nothing_loses_its_place_to_others(monkeypatch: pytest.Mo
     async with open_world(limits=limits) as world, grpc.aio.insecure_channel(world.target) as channel:
         admission = world.server._admission
         silent: list[Any] = [channel.stream_unary(PATH)() for _ in range(6)]
-        await until(lambda: admission.under_way == 4)
+        await until(lambda: admission.under_way == 4 and sum(call.done() for call in silent) == 2)
         with pytest.raises(StockpoolError):
             await world.available("sku-1")
         monkeypatch.setattr("engine.service.admission.SILENT_S", 0.0)
         assert await world.available("sku-1") == 0
         await until(lambda: admission.under_way == 0)
-        spoke = silent[0]
+        spoke = next(call for call in silent if not call.done())
         await spoke.write(ASKED.SerializeToString())
         await spoke.done_writing()
         assert inventory.GetAvailabilityResponse.FromString(await spoke).result.outcome == 1
