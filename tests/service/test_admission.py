@@ -68,7 +68,7 @@ async def test_who_comes_when_all_places_are_taken() -> None:
     limits = dataclasses.replace(LIMITS, inbox_max=4)
     async with open_world(journal=gate, limits=limits) as world, grpc.aio.insecure_channel(world.target) as channel:
         admission = world.server._admission
-        assert admission.under_way == 0
+        await until(lambda: admission.under_way == 0)
         gate.open.clear()
         change = asyncio.ensure_future(world.stock("sku-1", "east", 5))
         await until(gate.entered.is_set)
