@@ -19,7 +19,7 @@ from engine.kernels.zones import Integers
 from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.decisions import Decision, Run
-from engine.model.limits import Limits
+from engine.model.limits import CLOCK_STEP_NS, Limits
 from engine.model.outcomes import CommandKind, Outcome
 from engine.model.replies import REPLY_OF, Plain, Reply, StatusAnswer
 from engine.pool.pool import Pool, effect_matrix
@@ -120,7 +120,9 @@ class Machine:
     def _require_window(self, command: m.Command, now_ns: int) -> None:
         """Of a request that was sent before, and is unknown, it must be certain that it was never decided."""
         window_ns = self.pool.limits.request_window_ns
-        if command.age_ns > window_ns or now_ns - command.age_ns <= self.requests.forgotten_ns(now_ns):
+        forgotten_ns = self.requests.forgotten_ns(now_ns)
+        sent_ns = now_ns - command.age_ns - CLOCK_STEP_NS
+        if command.age_ns > window_ns or (forgotten_ns and sent_ns <= forgotten_ns):
             raise m.TooOld(command.age_ns)
 
     def decide_reserves(self, commands: Sequence[m.Reserve], now_ns: int) -> tuple[list[Decision], Integers] | None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 SECOND_NS = 1_000_000_000
+CLOCK_STEP_NS = SECOND_NS
+"""A clock that is put right may gain so much at once, and senders then seem to have sent so much later than they did."""
 HOUR_NS = 3_600 * SECOND_NS
 
 

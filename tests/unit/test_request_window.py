@@ -64,6 +64,15 @@ def test_what_may_have_been_forgotten_is_refused(store: Store) -> None:
     assert reserve(store, "mine").outcome == Outcome.OK, "who does not tell the age is taken for new"
 
 
+def test_a_clock_that_is_put_right_by_a_second_lets_nothing_be_decided_twice(store: Store) -> None:
+    reserve(store, "mine")
+    for _ in range(REMEMBERED):
+        store.tell(m.ReleaseReservation, reservation_id=1)
+    store.wait(SECOND_NS - 1_000_000)  # the clock was set; a millisecond has passed
+    with pytest.raises(m.TooOld):
+        reserve(store, "mine", age_ns=1_000_000)
+
+
 def test_what_was_sent_after_the_last_that_is_forgotten_is_decided(store: Store) -> None:
     crowd(store, REMEMBERED)
     sent_ns = store.now_ns + 1

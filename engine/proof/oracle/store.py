@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.model import commands as m
 from engine.model import queries as q
-from engine.model.limits import Limits
+from engine.model.limits import CLOCK_STEP_NS, Limits
 from engine.model.outcomes import FulfillmentKind, Outcome, Quantity, ReservationState
 from engine.model.replies import (
     REPLY_OF,
@@ -71,7 +71,8 @@ class Oracle:
         """A repeated request that is unknown must be younger than everything that was forgotten."""
         state = self.state
         too_old = command.age_ns > state.limits.request_window_ns
-        if too_old or (state.forgotten_ns and state.now_ns - command.age_ns <= state.forgotten_ns):
+        sent_ns = state.now_ns - command.age_ns - CLOCK_STEP_NS
+        if too_old or (state.forgotten_ns and sent_ns <= state.forgotten_ns):
             raise m.TooOld(command.age_ns)
 
     def _judge(self, command: m.Command, choices: Iterator[Choice]) -> Any:

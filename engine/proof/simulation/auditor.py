@@ -15,7 +15,7 @@ from engine.group import Answer, DeadlinePassed, SeqNotReached
 from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.decisions import Decision
-from engine.model.limits import Limits
+from engine.model.limits import CLOCK_STEP_NS, Limits
 from engine.model.outcomes import CommandKind, Outcome
 from engine.proof.oracle import Choice, Oracle
 from engine.proof.simulation.ledger import Ledger
@@ -27,7 +27,7 @@ Recall = Callable[[Decision, m.BatchReserve], list[Choice]]
 """What the engine would have chosen for a batch that was refused as a whole."""
 
 
-LEAP_NS = 1_000_000_000
+LEAP_NS = CLOCK_STEP_NS
 """A clock that gains more than this at once has leapt."""
 
 
