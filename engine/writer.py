@@ -28,8 +28,9 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 0.5
 """How long an idle writer waits before it looks for reservations that have expired meanwhile."""
-PLACES_MIN = 64
-"""So many may wait however slow the answers are: one large import, or one hiccup of the disk, turns nobody away."""
+PLACES_MIN = 512
+"""So many may wait however slow the answers are: what one client may have under way, one large import, or one hiccup of the disk or of a
+busy machine, turns nobody away. And so many it takes to learn what a server can do: with fewer, an answer takes as long as its commit."""
 ANSWERS_WEIGHED = 1_024
 """The pace is that of about so many answers."""
 LINGER_SHARE = 2

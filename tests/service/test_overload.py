@@ -54,7 +54,7 @@ async def blocked(world: World, gate: Gate) -> asyncio.Task[Any]:
 
 async def test_who_would_wait_too_long_is_refused() -> None:
     gate = Gate()
-    limits = dataclasses.replace(LIMITS, inbox_wait_max_ns=1_000_000)
+    limits = dataclasses.replace(LIMITS, inbox_wait_max_ns=1_000_000, client_requests_max=2_000)
     async with open_world(journal=gate, limits=limits) as world:
         change = await blocked(world, gate)
         slow = await ask(world, PLACES_MIN - 1)

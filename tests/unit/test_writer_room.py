@@ -22,11 +22,11 @@ def test_before_the_first_answer_only_the_number_counts() -> None:
 
 def test_the_room_is_what_is_answered_in_time() -> None:
     room = Room(20_000, 0.25)
-    now_s = paced(room, 2_000, 400, 5_000)
-    assert 498 <= room.places <= 502
+    now_s = paced(room, 4_000, 800, 5_000)
+    assert 998 <= room.places <= 1_002
     full = room.full(now_s)
     assert (full.limit, full.value) == ("inbox_wait_max_ns", 250_000_000)
-    paced(room, 8_000, 400, 20 * ANSWERS_WEIGHED, now_s)
+    paced(room, 8_000, 800, 20 * ANSWERS_WEIGHED, now_s)
     assert 1_950 <= room.places <= 2_000, "it follows the pace"
 
 
@@ -63,17 +63,17 @@ def test_answers_that_come_in_other_portions_than_the_requests() -> None:
     """Several hand-overs make a group; what is left open belongs to the next."""
     room = Room(20_000, 0.25)
     for portion in (3, 5, 7):
-        room.hand_over(portion, 100, 0.0)
+        room.hand_over(portion, 1_000, 0.0)
     room.answer(4, 0.1)
     room.answer(11, 0.1)
     assert not room._handed
     assert room._unfinished == 0
-    assert 248 <= room.places <= 252
+    assert 2_498 <= room.places <= 2_502
 
 
 def test_who_is_refused_gets_a_time_of_its_own() -> None:
     room = Room(20_000, 0.25)
-    now_s = paced(room, 1_000, 300, 5_000)
+    now_s = paced(room, 1_000, 600, 5_000)
     times = [room.full(now_s).retry_after_ns / 1e9 for _ in range(5_000)]
     step_s = RETRY_SHARE / 1_000
     assert abs(times[0] - RETRY_MIN_S - step_s) < 1e-6
