@@ -52,7 +52,7 @@ class Oracle:
                 return reply
             return REPLIES[type(command).__name__.lower()](Outcome.REQUEST_ID_REUSED, command.request_id)
         if command.age_ns:
-            self._require_window(command)
+            self.require_window(command)
         state.seq += 1
         try:
             reply = self._judge(command, choices)
@@ -67,8 +67,8 @@ class Oracle:
             state.forgotten_ns = max(state.forgotten_ns, state.decided_ns.pop(oldest))
         return reply
 
-    def _require_window(self, command: m.Command) -> None:
-        """A repeated request that is unknown must be younger than everything that was forgotten."""
+    def require_window(self, command: m.Command) -> None:
+        """A repeated request that is unknown must be younger than everything that was forgotten. Raises TooOld."""
         state = self.state
         too_old = command.age_ns > state.limits.request_window_ns
         sent_ns = state.now_ns - command.age_ns - CLOCK_STEP_NS

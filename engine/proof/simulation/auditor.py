@@ -130,6 +130,11 @@ class Auditor:
             _, seq, encoded = self.first[request_id]
             same = known[:2] == (command.fingerprint, type(command))
             return Due(seq, reply, encoded if same else msgpack.encode(reply))
+        if command.age_ns:
+            try:
+                oracle.require_window(command)
+            except m.TooOld as refused:
+                return refused  # and what was decided under this id is somebody's who tells no age
         if decision is not None and decision.request_id != request_id:
             decision = None
         if decision is not None:
