@@ -65,7 +65,8 @@ class AsyncClient(AwaitedCalls):
                     metadata=attempts.metadata(self.metadata),
                 )
             except grpc.RpcError as error:
-                await asyncio.sleep(attempts.pause_s(error))
+                lost = isinstance(error, grpc.aio.AioRpcError) and error.details() == STATUS_LOST
+                await asyncio.sleep(attempts.pause_s(_given_up(attempts.remaining_s) if lost else error))
             except asyncio.CancelledError:
                 if _is_cancelled():
                     raise
@@ -113,6 +114,10 @@ class AsyncClient(AwaitedCalls):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+STATUS_LOST = "Internal error from Core"
+"""What gRPC tells, with code INTERNAL, when a call ends just while a message of its requests is sent: what the server said is lost."""
 
 
 def _is_cancelled() -> bool:
