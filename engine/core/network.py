@@ -32,7 +32,11 @@ def _full(limit: str) -> Draft:
 
 
 def decide_put_nodes(pool: Pool, command: PutNodes) -> Draft:
-    """Add or replace nodes."""
+    """Add or replace nodes; the services that a calendar names must exist."""
+    for node in command.nodes:
+        for cutoff in node.calendar.cutoffs if node.calendar else ():
+            if pool.names.services.find(cutoff.service_key) < 0:
+                return Draft(Plain(Outcome.UNKNOWN_SERVICE, cutoff.service_key))
     indexes = _indexes(pool.names.nodes, (node.node_key for node in command.nodes), pool.limits.nodes_max)
     if indexes is None:
         return _full("nodes_max")

@@ -6,6 +6,7 @@ default, so that an old journal stays readable.
 
 from typing import NamedTuple
 
+from engine.model.calendars import Calendar
 from engine.model.outcomes import NodeKind
 
 DEFAULT_POLICY = "default"
@@ -27,6 +28,8 @@ class Node(NamedTuple):
     package_cost_micros: int = 0
     unit_cost_micros: int = 0
     default_safety_stock_units: int = 0
+    calendar: Calendar | None = None
+    """``None``: when it works is not known, hence nothing from here is promised for a day."""
 
 
 class Sku(NamedTuple):
@@ -63,6 +66,9 @@ class RateCard(NamedTuple):
     zone_count: int
     price_micros: tuple[int, ...]
     """Zone by zone, ``zone_count * len(step_grams)`` entries."""
+    transit_days: tuple[int, ...] = ()
+    """Zone by zone: days from the day on which a package leaves to the day on which it arrives. Empty: not known, hence no
+    arrival by this service is promised."""
 
 
 class Region(NamedTuple):

@@ -3,8 +3,10 @@
 from dataclasses import fields
 from typing import NamedTuple
 
+from engine.model.calendars import MINUTES_PER_DAY
 from engine.model.limits import Limits
 from engine.service import fields as border
+from engine.service.convert import calendars
 from engine.service.convert.fulfillment import TRACKING_CHARACTERS_MAX
 from engine.service.convert.imports import REFUSALS_TOLD_MAX
 from engine.service.convert.network import BAND_METRES_MAX, POLICIES_MAX, STEP_GRAMS_MAX, WEIGHT_GRAMS_MAX
@@ -109,6 +111,12 @@ _BORDER = (
     Limit("weight_grams_max", WEIGHT_GRAMS_MAX, "grams", f"Weight of one unit of a SKU{_REFUSED}."),
     Limit("step_grams_max", STEP_GRAMS_MAX, "grams", f"Upper bound of a weight step{_REFUSED}."),
     Limit("band_metres_max", BAND_METRES_MAX, "metres", f"Upper bound of a distance band{_REFUSED}."),
+    Limit("opening_hours_max", calendars.HOURS_MAX, "count", f"Opening hours of one calendar{_REFUSED}."),
+    Limit("holidays_max", calendars.HOLIDAYS_MAX, "count", f"Holidays of one calendar{_REFUSED}."),
+    Limit("minute_max", MINUTES_PER_DAY, "minutes", f"A time of day, after local midnight{_REFUSED}."),
+    Limit("handling_minutes_max", calendars.HANDLING_MINUTES_MAX, "minutes", f"Handling time of a node{_REFUSED}."),
+    Limit("transit_days_max", calendars.TRANSIT_DAYS_MAX, "days", f"Days that a package is on the road{_REFUSED}."),
+    Limit("capacity_max", calendars.CAPACITY_MAX, "count", f"Orders or units of a node's capacity{_REFUSED}."),
     Limit("pickup_stores_max", PICKUP_STORES_MAX, "count", f"Pickup stores of one GetFulfillmentOptions{_REFUSED}."),
     Limit("received_items_max", RECEIVED_ITEMS_MAX, "count", f"Items of one ReceiveReturn{_REFUSED}."),
     Limit("policies_listed_max", POLICIES_MAX, "count", "Routing policies that ListRoutingPolicies returns."),

@@ -14,6 +14,10 @@ OK = Outcome.OK
 
 
 def put_nodes(state: State, command: m.PutNodes) -> Plain:
+    for node in command.nodes:
+        for cutoff in node.calendar.cutoffs if node.calendar else ():
+            if cutoff.service_key not in state.rate_cards:
+                return Plain(Outcome.UNKNOWN_SERVICE, cutoff.service_key)
     keys = state.nodes.keys() | {node.node_key for node in command.nodes}
     if len(keys) > state.limits.nodes_max:
         return Plain(Outcome.CAPACITY_EXHAUSTED, "nodes_max")

@@ -10,6 +10,7 @@ from engine.model.outcomes import CommandKind, NodeKind
 from engine.model.queries import GetEntry, ListEntries, Query
 from engine.model.replies import EntriesAnswer
 from engine.pool.names import Names
+from engine.service.convert.calendars import TRANSIT_DAYS_MAX, calendar, fill_calendar
 from engine.service.convert.entry import Entry
 from engine.service.convert.wording import fill_money
 from engine.service.fields import COST_MICROS_MAX, Check, Rules, allowed, fingerprint
@@ -54,6 +55,7 @@ def _node(check: Check, path: str, node: pb.Node) -> Node:
         check.cost(f"{path}package_cost", node.package_cost),
         check.cost(f"{path}unit_cost", node.unit_cost),
         check.units(f"{path}default_safety_stock_units", node.default_safety_stock_units, 0),
+        calendar(check, f"{path}calendar.", node.calendar) if node.HasField("calendar") else None,
     )
 
 
@@ -71,6 +73,8 @@ def _fill_node(message: pb.Node, node: Node, names: Names) -> None:
     fill_money(message.package_cost, node.package_cost_micros, names)
     fill_money(message.unit_cost, node.unit_cost_micros, names)
     message.default_safety_stock_units = node.default_safety_stock_units
+    if node.calendar is not None:
+        fill_calendar(message.calendar, node.calendar)
 
 
 # SKUs
@@ -162,8 +166,15 @@ def put_rate_card(request: pb.PutRateCardRequest, rules: Rules) -> PutRateCard:
     elif prices and not (min(prices) >= -1 and max(prices) <= COST_MICROS_MAX):
         for position, price in enumerate(prices):
             check.whole(f"rate_card.price_micros[{position}]", price, -1, "cost_micros_max", COST_MICROS_MAX)
+    days = tuple(card.transit_days)
+    if days and len(days) != card.zone_count:
+        check.wrong(
+            "rate_card.transit_days", f"must have zone_count = {card.zone_count} entries or none, has {len(days)}"
+        )
+    for position, transit in enumerate(days[: limits.zones_max]):
+        check.whole(f"rate_card.transit_days[{position}]", transit, 0, "transit_days_max", TRANSIT_DAYS_MAX)
     check.done()
-    rate_card = RateCard(card.service_key, card.currency_code, steps, card.zone_count, prices)
+    rate_card = RateCard(card.service_key, card.currency_code, steps, card.zone_count, prices, days)
     return PutRateCard(request_id, fingerprint(request, CommandKind.PUT_RATE_CARD), rate_card)
 
 
@@ -174,6 +185,7 @@ def _fill_rate_card(message: pb.RateCard, card: RateCard, names: Names) -> None:
     message.step_grams.extend(card.step_grams)
     message.zone_count = card.zone_count
     message.price_micros.extend(card.price_micros)
+    message.transit_days.extend(card.transit_days)
 
 
 # The zone chart
