@@ -1,6 +1,7 @@
 """The audit: every invariant of the contract that one state can show, and the digest that compares two states."""
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 from msgspec import msgpack
@@ -8,6 +9,8 @@ from msgspec import msgpack
 from engine.core.replies import RequestLog
 from engine.kernels import audit as kernels
 from engine.kernels import columns as c
+from engine.kernels.zones import Integers
+from engine.model.growth import short_form
 from engine.model.outcomes import Outcome
 from engine.model.queries import Audit, AuditReport, Finding
 from engine.model.replies import StatusAnswer
@@ -16,6 +19,8 @@ from engine.pool.pool import Pool
 FINDINGS_MAX = 100
 DIGEST_VERSION = 1
 """Goes up when ``digest`` gives another value for the same state: digests that were kept compare with those of their version alone."""
+FIRST_CELL_ROWS, FIRST_SKU_ROWS, FIRST_HELD_ROWS = 13, 5, 4
+"""Rows that the matrices had when digests began."""
 
 INVARIANTS = {
     kernels.RESERVED_IS_LEGS: "reserved = Σ legs of open reservations",
@@ -87,6 +92,15 @@ def _order_findings(pool: Pool, *, closed: bool) -> list[Finding]:
     return findings
 
 
+def _rows(matrix: Integers, first_rows: int) -> Iterator[Integers]:
+    """The rows of a matrix that a digest covers: those it always had, and later ones that hold anything, each with its number."""
+    yield from matrix[:first_rows]
+    for number in range(first_rows, len(matrix)):
+        if matrix[number].any():
+            yield np.array([number], dtype=np.int64)
+            yield matrix[number]
+
+
 def digest(pool: Pool, requests: RequestLog) -> str:
     """BLAKE2b of the whole state but the heap of expiries, whose stale entries depend on when it was tidied."""
     result = hashlib.blake2b(digest_size=16)
@@ -96,11 +110,11 @@ def digest(pool: Pool, requests: RequestLog) -> str:
     # Stale entries of the heap are not state, and a decision without numeric effects moves neither of the other two.
     scalars[[c.EXPIRY_COUNT, c.SEQ, c.NOW_NS]] = 0
     columns = (
-        *(row[:slots] for row in cells),
-        skus[:, : len(pool.names.skus)],
+        *_rows(cells[:, :slots], FIRST_CELL_ROWS),
+        *_rows(skus[:, : len(pool.names.skus)], FIRST_SKU_ROWS),
         index[: pool.counter(c.INDEX_USED)],
         reservations[:, np.flatnonzero(reservations[c.RES_ID])],  # most were never used
-        held[:, : pool.counter(c.HELD_USED)],
+        *_rows(held[:, : pool.counter(c.HELD_USED)], FIRST_HELD_ROWS),
         movements[:, : pool.counter(c.MOVEMENT_NEXT)],
         *(feeds[source, :slots] for source in range(len(pool.names.sources))),
         scalars,
@@ -109,8 +123,10 @@ def digest(pool: Pool, requests: RequestLog) -> str:
         result.update(np.ascontiguousarray(column).data)
     network, orders, names = pool.network, pool.orders, pool.names
     following = (orders.next_order_id, orders.next_fulfillment_order_id, orders.next_return_id)
+    policies = {key: short_form(policy) for key, policy in network.policies.items()}
     for records in (
-        network.nodes, network.skus, network.channels, network.rate_cards, network.zone_chart, network.policies,
+        *(list(map(short_form, each)) for each in (network.nodes, network.skus, network.channels, network.rate_cards)),
+        short_form(network.zone_chart), policies,
         names.regions.keys, names.services.keys, names.sources.keys,
         orders.orders.encodable(), orders.fulfillment_orders.encodable(), orders.returns.encodable(), following,
         orders.closed, requests.rows(),

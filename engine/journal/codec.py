@@ -18,6 +18,7 @@ from engine.journal.journal import JournalDamaged, JournalVersion, Record
 from engine.kernels import packing
 from engine.model import decisions as d
 from engine.model.decisions import Decision, Document, Run, Stored
+from engine.model.growth import short_form
 from engine.model.orders import FulfillmentOrder, Order, Return
 from engine.model.outcomes import CommandKind
 from engine.model.replies import REPLY_OF
@@ -84,7 +85,7 @@ def encode(decisions: Sequence[Decision]) -> Record:
         {at: decision.reference for at, decision in enumerate(decisions) if decision.reference},
         [decision.encoded for decision in decisions],
         [
-            (at, _DOCUMENT_CODE[type(document)], document[0], document.state, _encoder.encode(document))
+            (at, _DOCUMENT_CODE[type(document)], document[0], document.state, _encoder.encode(short_form(document)))
             if isinstance(document, _LIVES)
             else (at, _DOCUMENT_CODE[type(document)], 0, 0, _encoder.encode(document))
             for at, decision in enumerate(decisions)

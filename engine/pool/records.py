@@ -1,10 +1,12 @@
 """Records by id, of which those that replay brings are read when somebody asks for them."""
 
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import msgpack
+
+from engine.model.growth import short_form
 
 T = TypeVar("T")
 _encode = msgpack.Encoder().encode
@@ -66,16 +68,18 @@ class Records(MutableMapping[int, T]):
             elif encoded:
                 yield self.decode(kept)
 
-    def encodable(self) -> dict[int, T | msgspec.Raw]:
-        """All of them for an encoder of MessagePack, which takes what is encoded as it is."""
-        return {key: msgspec.Raw(kept) if isinstance(kept, bytes) else kept for key, kept in self._kept.items()}
+    def encodable(self) -> dict[int, Any]:
+        """All of them for an encoder of MessagePack, which takes what is encoded as it is: the same bytes, read or not."""
+        return {
+            key: msgspec.Raw(kept) if isinstance(kept, bytes) else short_form(kept) for key, kept in self._kept.items()
+        }
 
     def shelf(self, is_open: Callable[[T], bool]) -> Shelf:
         """All of them as columns. What is kept encoded is not open."""
         kept = self._kept.values()
         return Shelf(
             list(self._kept),
-            [each if isinstance(each, bytes) else _encode(each) for each in kept],
+            [each if isinstance(each, bytes) else _encode(short_form(each)) for each in kept],
             [key for key, each in self._kept.items() if not isinstance(each, bytes) and is_open(each)],
         )
 
