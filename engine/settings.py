@@ -10,13 +10,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from engine.model.limits import Limits
 
 PREFIX = "STOCKPOOL_"
 NESTED = "__"
+PORT = 50051
 OTHER_VARIABLES = tuple(PREFIX + name for name in ("CACHE_DIR", "DATA", "SERVER", "TLS_AUTHORITY", "TOKEN"))
 """Read elsewhere: where compiled kernels are kept, what the tests play, and which server the command line calls in which way."""
 _SERVICE_LINK = re.compile(
@@ -40,6 +41,11 @@ def _journal(url: str) -> str:
     return url
 
 
+def _port(given: Any) -> Any:
+    """What was given; but the link to a service of the very name "stockpool" bears the name of our variable, and is no port."""
+    return PORT if isinstance(given, str) and _SERVICE_LINK.match(f"{PREFIX}PORT={given}") else given
+
+
 def _file(path: Path) -> Path:
     if not path.is_file():
         raise ValueError("there is no such file")
@@ -55,7 +61,7 @@ class Settings(BaseSettings):
     """Where decisions are kept: a url, see ``engine.journal.open_journal``."""
     host: str = Field(default="localhost", min_length=1)
     """Address to listen on; 0.0.0.0 or [::] for all."""
-    port: int = Field(default=50051, ge=0, le=65535)
+    port: Annotated[int, BeforeValidator(_port)] = Field(default=PORT, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     auth_file: Annotated[Path, AfterValidator(_file)] | None = None
     """Credentials of callers, see ``engine.service.auth``; none: every call is open."""

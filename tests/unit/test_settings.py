@@ -37,6 +37,12 @@ def test_environment_and_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (loaded.limits.nodes_max, loaded.limits.skus_max) == (64, Limits().skus_max)
 
 
+def test_the_link_to_a_service_of_our_name_is_no_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKPOOL_PORT", "tcp://10.96.0.12:50051")
+    assert Settings.load().port == Settings.load(port=50051).port
+    assert Settings.load(port=7000).port == 7000
+
+
 def test_frozen() -> None:
     with pytest.raises(ValidationError):
         Settings.load().port = 5  # type: ignore[misc]
