@@ -51,7 +51,7 @@ def stock(chance: np.random.Generator, nodes: int, share: float) -> tuple[Any, A
     return cells, skus, index
 
 
-def network(chance: np.random.Generator, count: int) -> tuple[Any, Any, Any, Any]:
+def network(chance: np.random.Generator, count: int) -> Any:
     """Costs of their own for every node, eight zones, a concave rate card of 20 steps."""
     nodes = np.zeros((c.NODE_ROWS, count), np.int64)
     nodes[c.NODE_FLAGS] = c.FLAG_OPEN | c.FLAG_SHIPS
@@ -63,7 +63,8 @@ def network(chance: np.random.Generator, count: int) -> tuple[Any, Any, Any, Any
     rates[0] = (4 + np.arange(ZONES)[:, None] * 0.9 + np.arange(STEPS)[None, :] * 0.6) * MICROS
     breaks = np.full((1, STEPS), PADDING, np.int64)
     breaks[0] = 454 * (1 + np.arange(STEPS))
-    return nodes, zones, rates, breaks
+    days, transit = np.zeros((1, count), np.int64), np.zeros((1, ZONES), np.int64)
+    return nodes, zones, rates, breaks, np.zeros(zones.shape, np.uint16), days, transit
 
 
 def questions(chance: np.random.Generator, line_count: int) -> list[tuple[Any, Any]]:
@@ -72,10 +73,12 @@ def questions(chance: np.random.Generator, line_count: int) -> list[tuple[Any, A
         order = np.zeros(c.ORDER_WIDTH, np.int64)
         order[c.ORDER_CHANNEL], order[c.ORDER_REGION] = 1, chance.integers(REGIONS)
         order[c.ORDER_NEEDS], order[c.ORDER_SPLIT_PENALTY] = c.FLAG_OPEN | c.FLAG_SHIPS, 2 * MICROS
+        order[c.ORDER_CARRIER_WEIGHT] = order[c.ORDER_HANDLING_WEIGHT] = 100
         lines = np.zeros((line_count, c.LINE_WIDTH), np.int64)
         lines[:, c.LINE_SKU] = chance.choice(SKUS, line_count, replace=False)
         lines[:, c.LINE_UNITS] = chance.integers(1, 4, line_count)
         lines[:, c.LINE_GRAMS] = chance.integers(50, 1_500, line_count)
+        lines[:, c.LINE_UNSERVED] = -1
         drawn.append((order, lines))
     return drawn
 

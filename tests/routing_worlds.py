@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.kernels import columns as c
 from engine.kernels.routing import route, routing_answer, routing_work
-from engine.kernels.zones import PADDING, SLOT_BITS
+from engine.kernels.zones import PADDING, SLOT_BITS, Network
 
 Integers = NDArray[np.int64]
 
@@ -74,7 +74,7 @@ class Arrays:
     """The same problem as the kernels take it."""
 
     stock: tuple[Integers, Integers, Integers]
-    network: tuple[Integers, NDArray[np.uint8], Integers, Integers]
+    network: Network
     question: tuple[Integers, Integers]
 
     @classmethod
@@ -106,7 +106,7 @@ def _stock(world: World, chance: Random) -> tuple[Integers, Integers, Integers]:
     return cells, skus, np.array([*index, -1], np.int64)
 
 
-def _network(world: World) -> tuple[Integers, NDArray[np.uint8], Integers, Integers]:
+def _network(world: World) -> Network:
     nodes = np.zeros((c.NODE_ROWS, world.nodes), np.int64)
     nodes[c.NODE_FLAGS], nodes[c.NODE_CHANNELS] = world.flags, world.channels
     nodes[c.NODE_PACKAGE_COST], nodes[c.NODE_UNIT_COST] = world.package_costs, world.unit_costs
@@ -119,19 +119,22 @@ def _network(world: World) -> tuple[Integers, NDArray[np.uint8], Integers, Integ
     rates[SERVICE, :, : len(world.breaks)] = world.rates
     breaks = np.full((SERVICE + 2, steps), PADDING, np.int64)
     breaks[SERVICE, : len(world.breaks)] = world.breaks
-    return nodes, zones, rates, breaks
+    days = np.zeros((SERVICE + 2, world.nodes), np.int64)
+    transit = np.zeros(rates.shape[:2], np.int64)
+    return nodes, zones, rates, breaks, np.zeros(zones.shape, np.uint16), days, transit
 
 
 def _question(world: World) -> tuple[Integers, Integers]:
     order = np.zeros(c.ORDER_WIDTH, np.int64)
     order[c.ORDER_CHANNEL], order[c.ORDER_REGION], order[c.ORDER_SERVICE] = CHANNEL, REGION, SERVICE
     order[c.ORDER_NEEDS] = world.needs
+    order[c.ORDER_CARRIER_WEIGHT] = order[c.ORDER_HANDLING_WEIGHT] = 100
     order[c.ORDER_SPLIT_PENALTY], order[c.ORDER_UNIT_SPLIT] = world.penalty, world.unit_split
     order[c.ORDER_EXCLUDED_COUNT] = len(world.excluded)
     order[c.ORDER_EXCLUDED : c.ORDER_EXCLUDED + len(world.excluded)] = world.excluded
     lines = np.zeros((world.lines, c.LINE_WIDTH), np.int64)
     for line in range(world.lines):
-        lines[line] = 2 * line + 1, world.units[line], world.grams[line]
+        lines[line] = 2 * line + 1, world.units[line], world.grams[line], -1, 0
     return order, lines
 
 
@@ -185,7 +188,7 @@ def ask(arrays: Arrays, work: Any = WORK, legs_max: int = 256) -> Plan:
 
 
 def _package(package: Integers) -> tuple[int, int, int, int, int]:
-    node, zone, grams, carried, handling = (int(value) for value in package)
+    node, zone, grams, carried, handling = (int(value) for value in package[: c.PACKAGE_HANDLING + 1])
     return node, zone, grams, carried, handling
 
 

@@ -45,6 +45,7 @@ def _lines(pool: Pool, claims: ClaimColumns) -> Integers:
     lines[:, c.LINE_SKU] = list(map(pool.names.skus.index_of.get, claims.sku_keys, repeat(-1)))
     lines[:, c.LINE_UNITS] = claims.units
     lines[:, c.LINE_GRAMS] = pool.network.sku_grams[lines[:, c.LINE_SKU]]
+    lines[:, c.LINE_UNSERVED], lines[:, c.LINE_GROUP] = -1, 0
     return lines
 
 

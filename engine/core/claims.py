@@ -54,6 +54,12 @@ class Package(NamedTuple):
     weight_grams: int
     carrier_micros: int
     handling_micros: int
+    price_micros: int = 0
+    """Prices of the units in it."""
+    other_micros: int = 0
+    """Performance, capacity and lateness, weighted."""
+    ship_day: int = 0
+    arrival_day: int = 0
 
 
 class Plan(NamedTuple):
@@ -179,7 +185,7 @@ class Planner:
                 len(question.excluded),
             )
             for sku, units in question.lines:
-                lines += (sku, units, skus[sku].weight_grams)
+                lines += (sku, units, skus[sku].weight_grams, -1, 0)
             excluded += question.excluded
         return (
             np.array(items, dtype=np.int64).reshape(-1, c.ITEM_WIDTH),

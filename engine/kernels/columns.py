@@ -24,7 +24,11 @@ KEY: Final = 11
 """``sku_index << 32 | node_index``; what the slot stands for."""
 MOVED: Final = 12
 """1 + position of the newest entry of the movement ring for this cell; 0 when there is none."""
-CELL_ROWS: Final = 13
+PRICE: Final = 13
+"""Micros: what one unit here is worth to the network, set by planning; 0: nothing was found."""
+DEMAND: Final = 14
+"""Units that walk-ins are expected to want of this cell until its next receipt, in 1/1024; set by planning, 0: none."""
+CELL_ROWS: Final = 15
 
 ATF_SIGN: Final = (1, -1, -1, -1, -1, -1, -1, -1, 0)
 """What one more unit of the quantity in row i (ON_HAND .. INCOMING) does to ATF."""
@@ -38,7 +42,9 @@ INDEX_COUNT: Final = 1
 INDEX_CAPACITY: Final = 2
 EXTENT_NEXT: Final = 3
 EXTENT_END: Final = 4
-SKU_ROWS: Final = 5
+SKU_MARGIN: Final = 5
+"""Micros that are lost with each unit that a walk-in wants and does not find."""
+SKU_ROWS: Final = 6
 
 # nodes[row, node]
 NODE_FLAGS: Final = 0
@@ -48,7 +54,13 @@ NODE_UNIT_COST: Final = 2
 """Micros a unit handled at the node."""
 NODE_CHANNELS: Final = 3
 """Bit c is set when the node serves channel c."""
-NODE_ROWS: Final = 4
+NODE_GROUPS: Final = 4
+"""Bit g is set when the node belongs to group g."""
+NODE_PERFORMANCE: Final = 5
+"""Micros a unit: the penalty of a node that works badly."""
+NODE_CAPACITY_PRICE: Final = 6
+"""Micros a package: what a place in the node's day is worth."""
+NODE_ROWS: Final = 7
 
 FLAG_OPEN: Final = 1
 FLAG_SHIPS: Final = 2
@@ -75,7 +87,31 @@ ORDER_SPLIT_PENALTY: Final = 4
 ORDER_UNIT_SPLIT: Final = 5
 """1: a line that no node can serve whole may be split by units over several nodes."""
 ORDER_EXCLUDED_COUNT: Final = 6
-ORDER_EXCLUDED: Final = 7
+ORDER_CARRIER_WEIGHT: Final = 7
+"""Weights in per cent of what a term costs: 100 takes it as it is, 0 leaves it out."""
+ORDER_HANDLING_WEIGHT: Final = 8
+"""Of NODE_PACKAGE_COST and NODE_UNIT_COST."""
+ORDER_PRICE_WEIGHT: Final = 9
+ORDER_PERFORMANCE_WEIGHT: Final = 10
+ORDER_CAPACITY_WEIGHT: Final = 11
+ORDER_LATE_WEIGHT: Final = 12
+ORDER_PACKAGES_MAX: Final = 13
+"""Packages at most; 0: any number."""
+ORDER_GROUPS_ANY: Final = 14
+"""A candidate belongs to one of these groups at least; 0: to any or none."""
+ORDER_GROUPS_NONE: Final = 15
+"""A candidate belongs to none of these groups."""
+ORDER_DISTANCE_MAX: Final = 16
+"""Kilometres between a candidate and the region at most; 0: any."""
+ORDER_KEEP_UNITS: Final = 17
+"""Units that every cell keeps for others, beside its safety stock."""
+ORDER_DUE_DAY: Final = 18
+"""Day number by which a package should have arrived; 0: no promise."""
+ORDER_LATE_DAYS_MAX: Final = 19
+"""Days after ORDER_DUE_DAY that a candidate may be late."""
+ORDER_LATE_COST: Final = 20
+"""Micros a package and day late."""
+ORDER_EXCLUDED: Final = 21
 ORDER_WIDTH: Final = ORDER_EXCLUDED + EXCLUDED_MAX
 
 # lines[line, field]: the merged lines of one routing question.
@@ -83,7 +119,11 @@ LINE_SKU: Final = 0
 LINE_UNITS: Final = 1
 LINE_GRAMS: Final = 2
 """Grams of one unit."""
-LINE_WIDTH: Final = 3
+LINE_UNSERVED: Final = 3
+"""Micros for leaving the whole line unserved; below 0: it must be served."""
+LINE_GROUP: Final = 4
+"""Lines of one group travel in one package; 0: the line belongs to none."""
+LINE_WIDTH: Final = 5
 
 # legs[leg, field]: the router's answer.
 LEG_LINE: Final = 0
@@ -100,7 +140,13 @@ PACKAGE_GRAMS: Final = 2
 PACKAGE_CARRIER: Final = 3
 PACKAGE_HANDLING: Final = 4
 """Node package cost + node unit cost x units, micros."""
-PACKAGE_WIDTH: Final = 5
+PACKAGE_PRICE: Final = 5
+"""Prices of the units in it, micros."""
+PACKAGE_OTHER: Final = 6
+"""Performance, capacity and lateness, weighted, micros."""
+PACKAGE_SHIP_DAY: Final = 7
+PACKAGE_ARRIVAL_DAY: Final = 8
+PACKAGE_WIDTH: Final = 9
 
 # plan[field]: the summary of the router's answer.
 PLAN_STATUS: Final = 0
@@ -111,7 +157,9 @@ PLAN_SPLIT: Final = 4
 """Split penalties inside PLAN_COST."""
 PLAN_EXACT: Final = 5
 """1: proven optimal over all nodes; 0: a line had to be split by units and a heuristic chose how."""
-PLAN_WIDTH: Final = 6
+PLAN_SCORE: Final = 6
+"""What was minimised: every term at its weight, micros. PLAN_COST is money alone: carrier, handling, split penalty."""
+PLAN_WIDTH: Final = 7
 
 STATUS_ROUTED: Final = 1
 STATUS_INFEASIBLE: Final = 0

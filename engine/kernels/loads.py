@@ -23,11 +23,13 @@ from engine.kernels.columns import (
     PACKAGE_GRAMS,
     PACKAGE_HANDLING,
     PACKAGE_NODE,
+    PACKAGE_WIDTH,
     PACKAGE_ZONE,
     PLAN_COST,
     PLAN_EXACT,
     PLAN_LEGS,
     PLAN_PACKAGES,
+    PLAN_SCORE,
     PLAN_SPLIT,
     PLAN_STATUS,
     STATUS_ROUTED,
@@ -87,7 +89,7 @@ def zone_of(work: Work, node: int) -> int:
 @inner
 def added_cost(network: Network, order: Integers, work: Work, goods: tuple[int, int, int]) -> int:
     """Micros that ``goods`` (node, grams, units) add to the plan as loaded now."""
-    nodes, _, rates, breaks = network
+    nodes, rates, breaks = network[0], network[2], network[3]
     node, grams, units = goods
     per_node = work[0]
     service, zone = order[ORDER_SERVICE], zone_of(work, node)
@@ -103,7 +105,7 @@ def added_cost(network: Network, order: Integers, work: Work, goods: tuple[int, 
 @inner
 def loaded_cost(network: Network, order: Integers, work: Work) -> int:
     """Cost of the plan as loaded, split penalties included."""
-    nodes, _, rates, breaks = network
+    nodes, rates, breaks = network[0], network[2], network[3]
     per_node = work[0]
     cost, count = np.int64(0), 0
     for position in range(work[3][SCALARS, OPEN_COUNT]):
@@ -158,7 +160,7 @@ def mark_amounts(work: Work, line: int) -> None:
 @inner
 def pack(network: Network, order: Integers, work: Work, packages: Integers, place: tuple[int, int]) -> int:
     """Package of the node in ``place`` (node, packages so far), written when it is new."""
-    nodes, _, rates, breaks = network
+    nodes, rates, breaks = network[0], network[2], network[3]
     per_node = work[0]
     node, count = place
     if per_node[PACKAGE_OF, node] >= 0:
@@ -170,6 +172,8 @@ def pack(network: Network, order: Integers, work: Work, packages: Integers, plac
     packages[count, PACKAGE_CARRIER] = carrier_cost(rates, breaks, order[ORDER_SERVICE], zone, grams)
     handling = nodes[NODE_PACKAGE_COST, node] + nodes[NODE_UNIT_COST, node] * per_node[LOAD_UNITS, node]
     packages[count, PACKAGE_HANDLING] = handling
+    for field in range(PACKAGE_HANDLING + 1, PACKAGE_WIDTH):
+        packages[count, field] = 0
     per_node[PACKAGE_OF, node] = count
     return np.int64(count)
 
@@ -217,4 +221,5 @@ def write_loads(stock: Stock, network: Network, question: Question, work: Work, 
     plan[PLAN_PACKAGES] = package_count
     plan[PLAN_SPLIT] = order[ORDER_SPLIT_PENALTY] * (package_count - 1)
     plan[PLAN_COST] = loaded_cost(network, order, work)
+    plan[PLAN_SCORE] = plan[PLAN_COST]
     plan[PLAN_EXACT] = 0

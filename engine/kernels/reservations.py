@@ -66,6 +66,10 @@ def write_question(item: Integers, excluded: Integers, order: Integers) -> None:
     order[c.ORDER_NEEDS] = SHIP_NEEDS
     order[c.ORDER_SPLIT_PENALTY] = item[c.ITEM_SPLIT_PENALTY]
     order[c.ORDER_UNIT_SPLIT] = item[c.ITEM_UNIT_SPLIT]
+    for field in range(c.ORDER_CARRIER_WEIGHT, c.ORDER_EXCLUDED):
+        order[field] = 0
+    order[c.ORDER_CARRIER_WEIGHT] = 100
+    order[c.ORDER_HANDLING_WEIGHT] = 100
     count = min(item[c.ITEM_EXCLUDED_COUNT], c.EXCLUDED_MAX)
     order[c.ORDER_EXCLUDED_COUNT] = count
     for i in range(count):
@@ -86,7 +90,8 @@ def merge_lines(item: Integers, lines: Integers, merged: Integers, merged_of: In
         if found == count:
             merged[count, c.LINE_SKU] = lines[at, c.LINE_SKU]
             merged[count, c.LINE_UNITS] = 0
-            merged[count, c.LINE_GRAMS] = lines[at, c.LINE_GRAMS]
+            for field in range(c.LINE_GRAMS, c.LINE_WIDTH):
+                merged[count, field] = lines[at, field]
             count += 1
         merged[found, c.LINE_UNITS] += lines[at, c.LINE_UNITS]
         merged_of[line] = found

@@ -53,12 +53,14 @@ from engine.kernels.columns import (
     PACKAGE_GRAMS,
     PACKAGE_HANDLING,
     PACKAGE_NODE,
+    PACKAGE_WIDTH,
     PACKAGE_ZONE,
     PENDING,
     PLAN_COST,
     PLAN_EXACT,
     PLAN_LEGS,
     PLAN_PACKAGES,
+    PLAN_SCORE,
     PLAN_SPLIT,
     PLAN_STATUS,
     STATUS_INFEASIBLE,
@@ -162,7 +164,7 @@ def entries(stock: Stock, question: Question) -> int:
 @inner
 def is_priceable(network: Network, order: Integers, work: Work) -> bool:
     """Whether every plan costs less than COST_MAX, so that no sum overflows. Only what is very large needs a closer look."""
-    nodes, _, rates, breaks = network
+    nodes, rates, breaks = network[0], network[2], network[3]
     service, counters = order[ORDER_SERVICE], work[3][SCALARS]
     everything = (np.int64(1) << counters[LINE_COUNT]) - 1
     units = work[1][UNITS, everything]
@@ -186,7 +188,7 @@ def admit_all(network: Network, order: Integers, work: Work) -> None:
     """Look at every node that this call has not met yet: is it a candidate, and in which zone? Prices zones on the
     way.
     """
-    _, _, rates, breaks = network
+    rates, breaks = network[2], network[3]
     flags, channels, zones = network[0][NODE_FLAGS], network[0][NODE_CHANNELS], network[1][order[ORDER_REGION]]
     needs, channel, service = order[ORDER_NEEDS], order[ORDER_CHANNEL], order[ORDER_SERVICE]
     seen, zone_mark = work[0][SEEN], work[3][ZONE_MARK]
@@ -203,7 +205,7 @@ def admit_all(network: Network, order: Integers, work: Work) -> None:
 @inner
 def admit_listed(network: Network, order: Integers, work: Work, count: int) -> None:
     """The same for the first ``count`` nodes of STOCKED only: better when few nodes hold the order's SKUs."""
-    _, _, rates, breaks = network
+    rates, breaks = network[2], network[3]
     flags, channels, zones = network[0][NODE_FLAGS], network[0][NODE_CHANNELS], network[1][order[ORDER_REGION]]
     needs, channel, service = order[ORDER_NEEDS], order[ORDER_CHANNEL], order[ORDER_SERVICE]
     nodes, seen, zone_mark = work[0][STOCKED], work[0][SEEN], work[3][ZONE_MARK]
@@ -296,6 +298,8 @@ def write_packages(network: Network, question: Question, work: Work, answer: Ans
         packages[count, PACKAGE_CARRIER] = carriage[zone << small[SCALARS, LINE_COUNT] | package]
         handling = nodes[NODE_PACKAGE_COST, node] + nodes[NODE_UNIT_COST, node] * subsets[UNITS, package]
         packages[count, PACKAGE_HANDLING] = handling
+        for field in range(PACKAGE_HANDLING + 1, PACKAGE_WIDTH):
+            packages[count, field] = 0
         cost += carriage[zone << small[SCALARS, LINE_COUNT] | package] + handling
         for line in range(small[SCALARS, LINE_COUNT]):
             if package >> line & 1:
@@ -306,6 +310,7 @@ def write_packages(network: Network, question: Question, work: Work, answer: Ans
     plan[PLAN_PACKAGES] = count
     plan[PLAN_SPLIT] = penalty * max(count - 1, 0)
     plan[PLAN_COST] = cost + plan[PLAN_SPLIT]
+    plan[PLAN_SCORE] = plan[PLAN_COST]
     plan[PLAN_EXACT] = 1
     return True
 

@@ -117,7 +117,7 @@ def survey(
     over.
     """
     cells, skus, index = stock
-    nodes, _, rates, _ = network
+    nodes, rates = network[0], network[2]
     order, lines = question
     per_node, small, steps = work[0], work[3], work[3][STEP_OF]
     line, left = wanted

@@ -8,7 +8,9 @@ The tuples that travel between kernels:
 * ``stock``: ``cells`` int64[CELL_ROWS, slots], ``skus`` int64[SKU_ROWS, skus], ``index`` int64[positions]. The free
   units of a slot are ``cells[ATF, slot] - cells[PENDING, slot]``.
 * ``network``: ``nodes`` int64[NODE_ROWS, nodes], ``zones`` uint8[regions, nodes], ``rates`` int64[services, zones,
-  steps], ``breaks`` int64[services, steps].
+  steps], ``breaks`` int64[services, steps], ``distances`` uint16[regions, nodes] in kilometres, ``ship_days`` int64[services, nodes]
+  (day number on which a package that is asked for now leaves the node, NEVER_SHIPS: not within the horizon), ``transit``
+  int64[services, zones] in days.
 
 All arrays are C-contiguous and writable; SKU, channel, region and service indexes are the caller's to check.
 """
@@ -38,16 +40,18 @@ from engine.kernels.compiled import inner, kernel
 
 Integers: TypeAlias = NDArray[np.int64]
 Stock: TypeAlias = tuple[Integers, Integers, Integers]
-Network: TypeAlias = tuple[Integers, NDArray[np.uint8], Integers, Integers]
+Network: TypeAlias = tuple[Integers, NDArray[np.uint8], Integers, Integers, NDArray[np.uint16], Integers, Integers]
 
 VECTOR: Final = types.int64[::1]
 MATRIX: Final = types.int64[:, ::1]
 CUBE: Final = types.int64[:, :, ::1]
 STOCK: Final = types.Tuple([MATRIX, MATRIX, VECTOR])
-NETWORK: Final = types.Tuple([MATRIX, types.uint8[:, ::1], CUBE, MATRIX])
+NETWORK: Final = types.Tuple([MATRIX, types.uint8[:, ::1], CUBE, MATRIX, types.uint16[:, ::1], MATRIX, MATRIX])
 
 PADDING: Final = np.iinfo(np.int64).max
 """A weight break of this value fills up the row of a service with fewer steps than others; its rate is never read."""
+NEVER_SHIPS: Final = 1 << 40
+"""A day that never comes."""
 SLOT_BITS: Final = 32
 SLOT_MASK: Final = (1 << SLOT_BITS) - 1
 
@@ -102,7 +106,7 @@ def serves(flags: int, channels: int, needs: int, channel: int) -> bool:
 @inner
 def lane(network: Network, order: Integers, node: int) -> int:
     """Zone from ``node`` to the region of ``order``; 0 when the node may not serve it. Exclusions are ``excludes``."""
-    nodes, zones, rates, _ = network
+    nodes, zones, rates = network[0], network[1], network[2]
     zone = np.int64(zones[order[ORDER_REGION], node])
     if zone >= rates.shape[1]:
         zone = np.int64(0)

@@ -87,11 +87,14 @@ def problem_of(pool: Pool, orders: Orders) -> Problem:
 
 def network_of(pool: Pool) -> Network:
     """A copy of the network without the room for nodes and regions that do not exist."""
-    nodes, zones, rates, breaks = pool.network.arrays
+    nodes, zones, rates, breaks, distances, ship_days, transit = pool.network.arrays
     node_count, region_count = len(pool.network.nodes), len(pool.names.regions)
     return (
         nodes[:, :node_count].copy(),
         zones[:region_count, :node_count].copy(),
         rates.copy(),
         breaks.copy(),
+        distances[:region_count, :node_count].copy(),
+        ship_days[:, :node_count].copy(),
+        transit.copy(),
     )

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from engine.kernels import columns as c
 from engine.kernels import zones as lanes
-from engine.kernels.zones import Integers
 from engine.model.limits import Limits
 from engine.model.network import DEFAULT_POLICY, Channel, Node, RateCard, RoutingPolicy, Sku, ZoneChart
 from engine.pool.names import Names
 
 EARTH_RADIUS_METRES = 6_371_008.8
 """Mean radius (IUGG)."""
+METRES_A_KILOMETRE = 1_000
 
 
 def distance_metres(
@@ -61,15 +61,18 @@ class Network:
         self.zones = np.zeros((limits.regions_max, limits.nodes_max), dtype=np.uint8)
         self.rates = np.full((limits.services_max, limits.zones_max + 1, limits.weight_steps_max), -1, dtype=np.int64)
         self.breaks = np.full((limits.services_max, limits.weight_steps_max), lanes.PADDING, dtype=np.int64)
+        self.distances = np.zeros((limits.regions_max, limits.nodes_max), dtype=np.uint16)
+        self.ship_days = np.zeros((limits.services_max, limits.nodes_max), dtype=np.int64)
+        self.transit = np.zeros((limits.services_max, limits.zones_max + 1), dtype=np.int64)
         self._positions = np.zeros((2, limits.nodes_max))
         self._region_positions = np.zeros((2, 0))
         self._pairs: dict[int, tuple[NDArray[np.int64], NDArray[np.uint8]]] = {}
         self._prefix_lengths: tuple[int, ...] = ()
 
     @property
-    def arrays(self) -> tuple[Integers, NDArray[np.uint8], Integers, Integers]:
-        """What the router sees: ``(nodes, zones, rates, breaks)``."""
-        return self.node_rows, self.zones, self.rates, self.breaks
+    def arrays(self) -> lanes.Network:
+        """What the router sees: ``(nodes, zones, rates, breaks, distances, ship_days, transit)``."""
+        return self.node_rows, self.zones, self.rates, self.breaks, self.distances, self.ship_days, self.transit
 
     # Questions
 
@@ -263,6 +266,7 @@ class Network:
             metres = distance_metres(latitude, longitude, self._region_positions[0], self._region_positions[1])
             column = self.zones[:regions, index]
             column[:] = np.searchsorted(bands, metres, side="left") + 1
+            self.distances[:regions, index] = np.rint(metres / METRES_A_KILOMETRE)
             pairs = self._pairs.get(self.region_of(self.nodes[index].postal_code))
             if pairs is not None:
                 column[pairs[0]] = pairs[1]

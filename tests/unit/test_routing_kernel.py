@@ -200,7 +200,7 @@ def test_the_question_is_only_read() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_carrier_cost_follows_the_rule(seed: int) -> None:
     problem = random_world(Random(f"card {seed}"), nodes_max=6, lines_max=1)
-    _, _, rates, breaks = Arrays.of(problem).network
+    rates, breaks = Arrays.of(problem).network[2:4]
     for node in candidates(problem):
         for grams in [0, 1, 99, 100, 101, 500, 699, 700, 1_000, 1_001, 4_999, 5_000, 5_001, 10_000, 23_456]:
             cost = carrier_cost(rates, breaks, 0, problem.zones[node], grams)
@@ -208,7 +208,7 @@ def test_carrier_cost_follows_the_rule(seed: int) -> None:
 
 
 def test_beyond_the_heaviest_break_parcels_are_charged() -> None:
-    _, _, rates, breaks = Arrays.of(world(1, [1], {}, rates=[[0, 0], [5, 8]], breaks=[100, 250])).network
+    rates, breaks = Arrays.of(world(1, [1], {}, rates=[[0, 0], [5, 8]], breaks=[100, 250])).network[2:4]
     costs = [carrier_cost(rates, breaks, 0, 1, grams) for grams in (250, 251, 350, 351, 500, 501, 750)]
     assert costs == [8, 8 + 5, 8 + 5, 8 + 8, 2 * 8, 2 * 8 + 5, 3 * 8]
 
