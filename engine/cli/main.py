@@ -34,7 +34,7 @@ COMMANDS = {
     "availability": ("engine.cli.stock:availability", "What a channel may sell."),
     "reserve": ("engine.cli.reservation:reserve", "Hold units for a shopper."),
     "reservation": ("engine.cli.reservation:app", "Look at a reservation, extend it, give it back."),
-    "order": ("engine.cli.order:app", "Options for a basket; place, look at and cancel orders."),
+    "order": ("engine.cli.order:app", "Options for a basket; place, look at, explain and cancel orders."),
     "fulfillment": ("engine.cli.fulfillment:app", "A node's work: list, accept, reject, ship, make ready, hand over."),
     "stock": ("engine.cli.stock:app", "Count, receive and sell stock; look at its movements."),
     "network": (

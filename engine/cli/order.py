@@ -1,11 +1,13 @@
-"""``stockpool order``: options, place, get, cancel."""
+"""``stockpool order``: options, place, get, explain, cancel."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine.cli.connection import SERVER, Authority, Json, Server, Token, connected
 from engine.cli.messages import show
+from engine.cli.output import reported
 from engine.cli.words import (
     Channel,
     Lines,
@@ -20,8 +22,11 @@ from engine.cli.words import (
     order_items,
 )
 
+_EXPLAIN_TIMEOUT_S = 60.0
+"""The server may replay a million decisions first."""
+
 app = typer.Typer(
-    help="Options for a basket; place, look at and cancel orders.",
+    help="Options for a basket; place, look at, explain and cancel orders.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -107,6 +112,39 @@ def get(
         from stockpool.v1.orders_pb2 import GetOrderRequest
 
         show(client.get_order(GetOrderRequest(order_id=order_id, channel_key=channel, order_key=key)), as_json=as_json)
+
+
+@app.command()
+def explain(
+    order_id: Annotated[int, typer.Argument(metavar="[ORDER_ID]", help="The engine's number of the order.")] = 0,
+    channel: Annotated[str, typer.Option("--channel", help="With --key, instead of the number.")] = "",
+    key: Annotated[str, typer.Option("--key", help="The caller's key of the order.")] = "",
+    journal: Annotated[
+        str, typer.Option("--journal", metavar="URL", help="Ask a journal, without a server, however old the order is.")
+    ] = "",
+    snapshots: Annotated[
+        Path | None,
+        typer.Option("--snapshots", help="With --journal: where its snapshots are, to start near the order."),
+    ] = None,
+    server: Server = SERVER,
+    token: Token = None,
+    authority: Authority = None,
+    as_json: Json = False,
+) -> None:
+    """Say why an order is routed as it is: what was looked at, what was chosen, and by how much the next best plans lost."""
+    if not order_id and not (channel and key):
+        raise typer.BadParameter("name ORDER_ID, or --channel and --key")
+    from engine.cli.explanation import explained_offline, show_explanation
+
+    if journal:
+        with reported(as_json=as_json):
+            show_explanation(explained_offline(journal, snapshots, order_id, channel, key), as_json=as_json)
+        return
+    with connected(server, token, authority, as_json=as_json, timeout_s=_EXPLAIN_TIMEOUT_S) as client:
+        from stockpool.v1.orders_pb2 import ExplainOrderRequest
+
+        request = ExplainOrderRequest(order_id=order_id, channel_key=channel, order_key=key)
+        show_explanation(client.explain_order(request), as_json=as_json)
 
 
 @app.command()

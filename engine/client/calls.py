@@ -234,6 +234,7 @@ class Calls:
     ingest_order = Unary("OrderService", orders.IngestOrderRequest, orders.IngestOrderResponse)
     cancel_order = Unary("OrderService", orders.CancelOrderRequest, orders.CancelOrderResponse)
     get_order = Unary("OrderService", orders.GetOrderRequest, orders.GetOrderResponse)
+    explain_order = Unary("OrderService", orders.ExplainOrderRequest, orders.ExplainOrderResponse)
 
     list_fulfillment_orders = Unary(
         "FulfillmentService",

@@ -8,8 +8,9 @@ from engine.core.draft import Draft, Work
 from engine.kernels import columns as c
 from engine.model.commands import Accept, HandOver, MarkReady, Reject, Ship
 from engine.model.decisions import EffectRow
-from engine.model.orders import FulfillmentLine, FulfillmentOrder, Order, OrderLine
+from engine.model.orders import FulfillmentLine, FulfillmentOrder, Order, OrderLine, Routing
 from engine.model.outcomes import (
+    CommandKind,
     FulfillmentKind,
     FulfillmentState,
     OrderState,
@@ -17,7 +18,7 @@ from engine.model.outcomes import (
     RejectReason,
     StockReason,
 )
-from engine.model.replies import FulfillmentReply, Shortage
+from engine.model.replies import Cost, FulfillmentReply, Shortage
 from engine.pool.pool import Pool
 from engine.pool.reservations import Held
 from engine.pool.stock import move
@@ -66,6 +67,13 @@ def make_work(
         )
         for count, node in enumerate(sorted(lines))
     ]
+
+
+def routing_of(pool: Pool, kind: CommandKind, cost: Cost | None) -> Routing:
+    """What an order keeps of the plan that the decision under way makes firm."""
+    if cost is None:
+        return Routing(pool.seq + 1, kind)
+    return Routing(pool.seq + 1, kind, cost.total, cost.split_penalty, cost.package_count, cost.exact)
 
 
 def allocation(work: Iterable[FulfillmentOrder], sign: int) -> list[EffectRow]:
@@ -184,7 +192,7 @@ def reject_effects(pool: Pool, work: FulfillmentOrder, reason: RejectReason) -> 
     return effects
 
 
-def _rerouted(pool: Pool, order: Order, work: FulfillmentOrder) -> Question:
+def rerouted(pool: Pool, order: Order, work: FulfillmentOrder) -> Question:
     """The claim for what a node gave back: shipping, anywhere but where the order was rejected before."""
     refusers = [
         other.node_index for other in pool.orders.work_of_order(order) if other.state == FulfillmentState.REJECTED
@@ -211,11 +219,13 @@ def decide_reject(pool: Pool, planner: Planner, command: Reject, now_ns: int) ->
     effects = reject_effects(pool, work, command.reason)
     replaced = Work((), [], None)
     if order.kind == FulfillmentKind.SHIP:
-        question = _rerouted(pool, order, work)
+        question = rerouted(pool, order, work)
         plan = planner.plan(question)
         legs = [Held(work.lines[leg.line_index].line_index, leg.slot, leg.units) for leg in plan.legs]
         made = make_work(pool, order, legs, plan.packages, now_ns)
         replaced = Work(tuple(made), allocation(made, 1), plan.cost)
+        again = routing_of(pool, CommandKind.REJECT, plan.cost)._replace(rejected_id=work.fulfillment_order_id)
+        order = order._replace(routings=(*order.routings, again))
     lines, shortages = _lines_after_reject(order, work, replaced.fulfillment_orders)
     changed = (work, *replaced.fulfillment_orders)
     reply = FulfillmentReply(

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.core import audit, fulfillment, network, orders, queries, reservations, returns, stock
-from engine.core.claims import Planner
+from engine.core.claims import Planner, Question
 from engine.core.draft import Draft
+from engine.core.explanations import explain
 from engine.core.image import copy_of
 from engine.core.replies import RequestLog, encode_reply
 from engine.kernels import columns as c
@@ -19,6 +20,7 @@ from engine.kernels.zones import Integers
 from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.decisions import Decision, Run
+from engine.model.explanations import Replayed
 from engine.model.limits import CLOCK_STEP_NS, Limits
 from engine.model.outcomes import CommandKind, Outcome
 from engine.model.replies import REPLY_OF, Plain, Reply, StatusAnswer
@@ -45,7 +47,6 @@ class Machine:
     def __init__(self, limits: Limits) -> None:
         self.pool = Pool(limits)
         self.requests = RequestLog(limits.request_ids_remembered)
-        self.seq = 0
         self.now_ns = 0
         # The tables below do not point back to the machine: one that is no longer needed is freed at once.
         pool, planner, requests = self.pool, Planner(self.pool), self.requests
@@ -95,6 +96,15 @@ class Machine:
             q.GetStatus: lambda _, __: queries.get_status(pool),
             q.Audit: lambda x, _: audit.audit(pool, requests, x),
         }
+
+    @property
+    def seq(self) -> int:
+        """Sequence of the last decision."""
+        return self.pool.seq
+
+    @seq.setter
+    def seq(self, seq: int) -> None:
+        self.pool.seq = seq
 
     def knows(self, request_id: str) -> bool:
         """Whether a request with this id was decided and is remembered."""
@@ -226,6 +236,19 @@ class Machine:
             return StatusAnswer(Outcome.OK, "", copy_of(self))
         reply: Reply = self._answers[type(query)](query, now_ns)
         return reply
+
+    def explain(self, question: Question, granted: dict[int, int], taken: dict[int, int]) -> Replayed:
+        """Why the router answers ``question`` as it does in the present state, see ``core.explanations``.
+
+        ``granted``: units by slot that it gave; ``taken``: those that the same batch had given away before.
+        """
+        free = self.pool.state[0][c.ATF]
+        slots, units = np.array([*taken], dtype=np.int64), np.array([*taken.values()], dtype=np.int64)
+        free[slots] -= units
+        try:
+            return explain(self.pool, self._planner, question, granted)
+        finally:
+            free[slots] += units
 
     def digest(self) -> str:
         """Hash of the whole state, hexadecimal: equal states have equal digests."""

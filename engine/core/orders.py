@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 from engine.core.claims import Package, Planner, Question, ask
 from engine.core.draft import Draft
-from engine.core.fulfillment import allocation, make_work, order_state, with_work
+from engine.core.fulfillment import allocation, make_work, order_state, routing_of, with_work
 from engine.kernels import columns as c
 from engine.model.commands import CancelOrder, IngestOrder, PlaceOrder, PricedLines
 from engine.model.decisions import EffectRow
 from engine.model.orders import FulfillmentOrder, Order, OrderLine
 from engine.model.outcomes import (
+    CommandKind,
     FulfillmentKind,
     FulfillmentState,
     OrderState,
@@ -105,7 +106,10 @@ def decide_place(pool: Pool, planner: Planner, command: PlaceOrder, now_ns: int)
     if not plan.granted:
         return Draft(OrderReply(plan.outcome, "", shortages=plan.shortages))
     order = _new_order(pool, question, command, command.claim.postal_code, now_ns)
-    order = order._replace(lines=_lines(_priced(question, command.lines), plan.legs))
+    order = order._replace(
+        lines=_lines(_priced(question, command.lines), plan.legs),
+        routings=(routing_of(pool, CommandKind.PLACE_ORDER, plan.cost),),
+    )
     reply = OrderReply(plan.outcome, "", None, plan.cost, plan.shortages)
     return _draft(pool, order, plan.legs, plan.packages, reply, [])
 
@@ -121,7 +125,10 @@ def decide_ingest(pool: Pool, planner: Planner, command: IngestOrder, now_ns: in
         return Draft(refusal)
     plan = planner.plan(question)
     order = _new_order(pool, question, command, command.claim.postal_code, now_ns)
-    order = order._replace(lines=_lines(_priced(question, command.lines), plan.legs))
+    order = order._replace(
+        lines=_lines(_priced(question, command.lines), plan.legs),
+        routings=(routing_of(pool, CommandKind.INGEST_ORDER, plan.cost),),
+    )
     shortages = tuple(
         Shortage(index, line.sku_index, line.units, line.allocated_units)
         for index, line in enumerate(order.lines)
@@ -176,9 +183,13 @@ def _place_reserved(pool: Pool, command: PlaceOrder, channel: int, now_ns: int) 
     postal_code = command.postal_code
     if found.kind == FulfillmentKind.SHIP and not postal_code:
         postal_code = pool.names.region_keys[found.destination]
-    order = _new_order(pool, question, command, postal_code, now_ns)._replace(lines=_lines(asked, legs))
+    cost = _cost(pool, channel, packages) if packages else None
+    made = routing_of(pool, CommandKind.PLACE_ORDER, cost)
+    made = made._replace(reservation_id=found.reservation_id, reserved_ns=found.created_ns)
+    order = _new_order(pool, question, command, postal_code, now_ns)
+    order = order._replace(lines=_lines(asked, legs), routings=(made,))
     effects: list[EffectRow] = [(c.OP_CLOSE, found.reservation_id, ReservationState.COMMITTED, 0, 0, 0)]
-    reply = OrderReply(Outcome.OK, "", None, _cost(pool, channel, packages) if packages else None)
+    reply = OrderReply(Outcome.OK, "", None, cost)
     return _draft(pool, order, legs, packages, reply, effects)
 
 

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from engine.model.outcomes import (
+    CommandKind,
     Disposition,
     FulfillmentKind,
     FulfillmentState,
@@ -35,6 +36,31 @@ class OrderLine(NamedTuple):
         return self.allocated_units + self.short_units
 
 
+class Routing(NamedTuple):
+    """How one plan of an order came about, kept with the order for as long as the order is. Costs in micros.
+
+    Everything else of its explanation is computed again, from the state before the decision and with the code that decided.
+    """
+
+    seq: int
+    """The decision that made the units firm."""
+    kind: CommandKind
+    """PLACE_ORDER, INGEST_ORDER, or REJECT for what another node was asked to do instead."""
+    total_micros: int = 0
+    """What was minimised; 0 for pickup."""
+    split_micros: int = 0
+    """Split penalties in it."""
+    package_count: int = 0
+    exact: bool = False
+    """Proven cheapest over all nodes."""
+    rejected_id: int = 0
+    """The fulfillment order whose units were routed again; 0: none."""
+    reservation_id: int = 0
+    """The reservation that had the plan made; 0: the decision itself did."""
+    reserved_ns: int = 0
+    """When it did."""
+
+
 class Order(NamedTuple):
     """Demand made firm. ``region_index`` and ``service_index`` are −1 for pickup, ``pickup_node_index`` for shipping."""
 
@@ -52,6 +78,8 @@ class Order(NamedTuple):
     fulfillment_order_ids: tuple[int, ...]
     placed_ns: int
     ingested: bool = False
+    routings: tuple[Routing, ...] = ()
+    """Of every plan that was made for it, in order; none for orders of versions that kept none."""
 
     @property
     def is_open(self) -> bool:

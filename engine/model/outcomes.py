@@ -183,3 +183,15 @@ class CommandKind(IntEnum):
     HAND_OVER = 24
     AUTHORIZE_RETURN = 25
     RECEIVE_RETURN = 26
+
+
+class DropReason(IntEnum):
+    """Why a node was no candidate. Of several reasons the one with the lowest number is told."""
+
+    CLOSED = 1
+    NOT_IN_CHANNEL = 2
+    DOES_NOT_SHIP = 3
+    REJECTED_BEFORE = 4
+    NO_LANE = 5
+    NO_STOCK = 6
+    NOT_ENOUGH_STOCK = 7

@@ -24,6 +24,8 @@ class Pool:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.seq = 0
+        """Sequence of the last decision; kept by the machine."""
         self.state = empty_state(limits)
         self.names = Names(self.state[0])
         self.network = Network(limits, self.names)

@@ -20,6 +20,8 @@ BATCH_BYTES_MAX = 4 << 20
 """Longest request of a call that takes many items."""
 REQUEST_BYTES_MAX = 256 << 10
 """Longest request of any other call."""
+EXPLAIN_REPLAY_MAX = 1_000_000
+"""Decisions that the server replays to explain an order: as many as lie between two snapshots."""
 EVENT_STREAMS_MAX = 64
 """Streams of events that are open at a time."""
 
@@ -88,6 +90,12 @@ _BORDER = (
         f"Longest request of any call but those, {', '.join(sorted(_LONG))}{_REFUSED}.",
     ),
     Limit("event_streams_max", EVENT_STREAMS_MAX, "count", "StreamEvents open at a time; more is RESOURCE_EXHAUSTED."),
+    Limit(
+        "explain_replay_max",
+        EXPLAIN_REPLAY_MAX,
+        "count",
+        "Decisions that ExplainOrder replays, from a snapshot on or from the beginning; a plan farther away is told without what was looked at.",
+    ),
     Limit(
         "request_id_characters_max", border.REQUEST_ID_CHARACTERS_MAX, "count", f"Characters of a request id{_REFUSED}."
     ),

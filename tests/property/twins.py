@@ -17,7 +17,7 @@ from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.decisions import Decision
 from engine.model.limits import Limits
-from engine.model.orders import FulfillmentLine, FulfillmentOrder, ReturnLine
+from engine.model.orders import FulfillmentLine, FulfillmentOrder, Order, ReturnLine
 from engine.model.outcomes import FulfillmentState, Outcome, ReservationState
 from engine.model.replies import Leg, ReservationAnswer
 from engine.proof.oracle import Choice, Oracle
@@ -138,6 +138,9 @@ class Twins:
         """A record as the oracle writes it: a slot is a SKU and a node."""
         if isinstance(value, FulfillmentLine | ReturnLine):
             return value._replace(slot=int(self.store.machine.pool.state[0][c.KEY, value.slot]))
+        if isinstance(value, Order):
+            # How the engine came to its plan is not the oracle's business.
+            value = value._replace(routings=())
         if isinstance(value, tuple):
             parts = [self.plain(part) for part in value]
             return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)

@@ -103,6 +103,8 @@ def test_a_pickup_is_handed_over_at_the_counter(commands: Commands) -> None:
     placed = commands.json("order", "place", "tea=1@3.50", "--channel", "web", "--key", "P-1", "--pickup", "north")
     assert placed["order"]["lines"][0]["unit_price"]["micros"] == 3_500_000
     [work] = placed["order"]["fulfillment_order_ids"]
+    assert "1 candidate of 1 node" in commands.run("order", "explain", "--channel", "web", "--key", "P-1").output
+    assert commands.run("order", "explain", "987654").exit_code == 1
     commands.json("fulfillment", "ready", str(work))
     commands.json("fulfillment", "hand-over", str(work))
 
@@ -112,6 +114,13 @@ def test_rejected_and_cancelled_work_gives_units_back(commands: Commands) -> Non
     work = placed["order"]["fulfillment_order_ids"][0]
     rejected = commands.json("fulfillment", "reject", str(work), "--reason", "too_busy")
     assert rejected["replacements"][0]["node_key"] != rejected["fulfillment_order"]["node_key"]
+    first, second = commands.json("order", "explain", str(placed["order"]["order_id"]))["routings"]
+    assert first["plan"]["packages"][0]["node_key"] == rejected["fulfillment_order"]["node_key"]
+    assert {"reason": "DROP_REASON_REJECTED_BEFORE", "node_count": 1} in second["dropped"]
+    told = commands.run("order", "explain", "--channel", "web", "--key", "R-1").output
+    assert f"instead of fulfillment order {work}, which was rejected" in told
+    assert "rejected the order before" in told
+    assert "lost by" in told
     cancelled = commands.json("order", "cancel", str(placed["order"]["order_id"]), "--line", "0=3")
     assert cancelled["order"]["state"] == "ORDER_STATE_CANCELLED"
 

@@ -45,6 +45,7 @@ ENUMS: list[tuple[type[IntEnum], Any]] = [
     (outcomes.RejectReason, fulfillment_pb2.RejectReason),
     (outcomes.ReturnState, returns_pb2.ReturnState),
     (outcomes.Disposition, returns_pb2.Disposition),
+    (outcomes.DropReason, orders_pb2.DropReason),
 ]
 
 

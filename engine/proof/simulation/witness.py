@@ -13,9 +13,9 @@ from engine.kernels import columns as c
 from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.decisions import Decision
-from engine.model.orders import FulfillmentOrder, Return
+from engine.model.orders import FulfillmentOrder, Order, Return
 from engine.model.outcomes import FulfillmentState, Outcome
-from engine.model.replies import FulfillmentOrdersAnswer, FulfillmentReply, ReturnReply
+from engine.model.replies import FulfillmentOrdersAnswer, FulfillmentReply, OrderAnswer, OrderReply, ReturnReply
 from engine.proof.oracle import Choice
 
 Pair = tuple[str, str]
@@ -91,6 +91,10 @@ class Witness:
         if isinstance(value, FulfillmentOrder | Return):
             lines: Any = value.lines
             return value._replace(lines=tuple(line._replace(slot=self._place(line.slot)) for line in lines))
+        if isinstance(value, Order):
+            return value._replace(routings=())  # how a plan came about is the engine's own to tell
+        if isinstance(value, OrderReply | OrderAnswer):
+            return value._replace(order=self.plain(value.order))
         if isinstance(value, FulfillmentReply):
             replacements = tuple(self.plain(each) for each in value.replacements)
             return value._replace(fulfillment_order=self.plain(value.fulfillment_order), replacements=replacements)

@@ -133,7 +133,7 @@ def cancel_order(request: pb.CancelOrderRequest, rules: Rules) -> CancelOrder:
     return CancelOrder(request_id, fingerprint(request, CommandKind.CANCEL_ORDER), order_id, lines, reference)
 
 
-def get_order(request: pb.GetOrderRequest, rules: Rules) -> GetOrder:
+def get_order(request: pb.GetOrderRequest | pb.ExplainOrderRequest, rules: Rules) -> GetOrder:
     """By id, or by channel and key."""
     check = rules.check()
     order_id = check.optional_id("order_id", request.order_id)

@@ -1,0 +1,196 @@
+"""Explaining an order from the journal: the state before each of its plans is replayed, and the router is asked again.
+
+The journal says who decided what; the state at that place and the code of today say why. A plan that today's code would not make any more
+is told so (``reproduced``).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from engine.core.claims import Question
+from engine.core.fulfillment import rerouted
+from engine.core.machine import Machine
+from engine.journal import Journal, JournalCut
+from engine.journal.codec import decode
+from engine.kernels import columns as c
+from engine.model.decisions import Decision
+from engine.model.explanations import Explanation, Replayed
+from engine.model.limits import Limits
+from engine.model.orders import FulfillmentOrder, Order, Routing
+from engine.model.outcomes import CommandKind, FulfillmentKind, FulfillmentState
+from engine.model.replies import ReserveReply
+from engine.recovery import SnapshotMissing, advance, recover
+from engine.snapshots import SnapshotFolder
+
+
+class Unexplained(Exception):
+    """Why the state of a plan cannot be had, in words."""
+
+
+class _Asked(NamedTuple):
+    """What the router was asked and what it gave: units by slot. ``taken``: units by slot that the batch had given before."""
+
+    question: Question
+    granted: dict[int, int]
+    taken: dict[int, int]
+
+
+def explain_order(
+    journal: Journal,
+    limits: Limits,
+    order: Order,
+    snapshots: SnapshotFolder | None = None,
+    *,
+    replay_max: int | None = None,
+) -> tuple[Explanation, ...]:
+    """Every plan of the order, in order.
+
+    ``replay_max``: so many decisions are replayed at most to come to the state of a plan; one that lies farther from any snapshot is told
+    without it. Raises JournalError when the journal is damaged.
+    """
+    explained = []
+    machine: Machine | None = None
+    for routing in order.routings:
+        try:
+            decision = _decision(journal, routing)
+            if machine is None or machine.seq >= decision.seq:
+                _require_near(decision.seq, snapshots, replay_max)
+                machine = recover(journal, limits, to_seq=decision.seq - 1, snapshots=snapshots)
+            advance(machine, journal, to_seq=decision.seq - 1)
+            explained.append(Explanation(routing, _explained(machine, decision, order, routing)))
+        except (Unexplained, JournalCut, SnapshotMissing) as obstacle:
+            machine = None
+            explained.append(Explanation(routing, None, str(obstacle)))
+    return tuple(explained)
+
+
+def _require_near(seq: int, snapshots: SnapshotFolder | None, replay_max: int | None) -> None:
+    if replay_max is None:
+        return
+    before = [each.seq for each in (snapshots.snapshots() if snapshots else ()) if each.seq < seq]
+    first_seq = max([0, *before])
+    if seq - first_seq > replay_max:
+        raise Unexplained(
+            f"it was decided {seq - first_seq:,} decisions after the nearest state that is kept, and the server replays {replay_max:,} at most; "
+            "ask `stockpool order explain ID --journal URL`"
+        )
+
+
+def _explained(machine: Machine, decision: Decision, order: Order, routing: Routing) -> Replayed:
+    if decision.kind in (CommandKind.RESERVE, CommandKind.BATCH_RESERVE):
+        asked = _reserved(machine, decision, routing.reservation_id)
+    elif decision.kind == CommandKind.REJECT:
+        asked = _rejected(machine, decision, order.order_id, routing.rejected_id)
+    else:
+        asked = _placed(decision, order.order_id)
+    return machine.explain(asked.question, asked.granted, asked.taken)._replace(now_ns=decision.now_ns)
+
+
+def _placed(decision: Decision, order_id: int) -> _Asked:
+    order = next(each for each in decision.documents if isinstance(each, Order) and each.order_id == order_id)
+    shipped = order.kind == FulfillmentKind.SHIP
+    lines = tuple((line.sku_index, line.units) for line in order.lines)
+    question = Question(
+        0,
+        "",
+        order.kind,
+        order.channel_index,
+        order.region_index if shipped else order.pickup_node_index,
+        order.service_index,
+        lines,
+        partial=order.ingested,
+        fact=order.ingested,
+    )
+    return _Asked(question, _new_units(decision, order_id), {})
+
+
+def _rejected(machine: Machine, decision: Decision, order_id: int, rejected_id: int) -> _Asked:
+    work = next(
+        each
+        for each in decision.documents
+        if isinstance(each, FulfillmentOrder) and each.fulfillment_order_id == rejected_id
+    )
+    question = rerouted(machine.pool, machine.pool.orders.orders[order_id], work)
+    return _Asked(question, _new_units(decision, order_id), {})
+
+
+def _new_units(decision: Decision, order_id: int) -> dict[int, int]:
+    """Units by slot of the work that the decision made."""
+    units: defaultdict[int, int] = defaultdict(int)
+    for each in decision.documents:
+        if isinstance(each, FulfillmentOrder) and each.order_id == order_id and each.state == FulfillmentState.OPEN:
+            for line in each.lines:
+                units[line.slot] += line.units
+    return dict(units)
+
+
+def _reserved(machine: Machine, decision: Decision, reservation_id: int) -> _Asked:
+    """What was asked for is what was granted and, where the reply tells it, what was not."""
+    taken: defaultdict[int, int] = defaultdict(int)
+    rows = [] if decision.effects is None else decision.effects.tolist()
+    at = next(at for at, row in enumerate(rows) if row[0] == c.OP_HOLD and row[1] == reservation_id)
+    for row in rows[:at]:
+        if row[0] == c.OP_LEG:
+            taken[row[2]] += row[3]
+    _, _, _, channel, destination, meta = rows[at]
+    granted: defaultdict[int, int] = defaultdict(int)
+    by_line: dict[int, tuple[int, int]] = {}
+    for row in rows[at + 1 :]:
+        if row[0] != c.OP_LEG or row[1] != reservation_id:
+            break
+        slot, units, line = row[2], row[3], row[4]
+        granted[slot] += units
+        by_line[line] = (machine.pool.names.cell(slot)[0], by_line.get(line, (0, 0))[1] + units)
+    shortages = decision.reply.shortages if isinstance(decision.reply, ReserveReply) else ()
+    for short in shortages:
+        by_line[short.line_index] = (short.sku_index, short.requested_units)
+    question = Question(
+        0,
+        "",
+        FulfillmentKind(meta & c.META_KIND_MASK),
+        channel,
+        destination,
+        (meta >> c.META_SERVICE_SHIFT) - 1,
+        tuple(by_line[line] for line in sorted(by_line)),
+        partial=bool(shortages),
+    )
+    return _Asked(question, dict(granted), dict(taken))
+
+
+def _decision(journal: Journal, routing: Routing) -> Decision:
+    """The decision that made the plan. Raises Unexplained when it was cut off."""
+    first_seq = journal.first_seq()
+    if routing.seq < first_seq:
+        raise Unexplained(f"the journal begins at seq {first_seq}: what came before was cut off")
+    if not routing.reservation_id:
+        return next(each for each in _record(journal, routing.seq) if each.seq == routing.seq)
+    low, high = first_seq, routing.seq
+    while low < high:  # the first decision that is not older than the reservation: times never go back
+        middle = (low + high) // 2
+        record = _record(journal, middle)
+        if record[-1].now_ns < routing.reserved_ns:
+            low = record[-1].seq + 1
+        else:
+            high = min(middle, record[0].seq)
+    while low <= routing.seq:
+        record = _record(journal, low)
+        for decision in record:
+            if decision.now_ns > routing.reserved_ns:
+                raise Unexplained("the journal was cut off behind its reservation")
+            if _holds(decision, routing.reservation_id):
+                return decision
+        low = record[-1].seq + 1
+    raise Unexplained("the journal was cut off behind its reservation")
+
+
+def _record(journal: Journal, seq: int) -> list[Decision]:
+    return decode(next(journal.read(seq, limit=1)))
+
+
+def _holds(decision: Decision, reservation_id: int) -> bool:
+    if decision.kind not in (CommandKind.RESERVE, CommandKind.BATCH_RESERVE) or decision.effects is None:
+        return False
+    effects = decision.effects
+    return bool(((effects[:, 0] == c.OP_HOLD) & (effects[:, 1] == reservation_id)).any())

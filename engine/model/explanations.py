@@ -1,0 +1,93 @@
+"""Why an order is routed as it is: what was looked at, what was chosen, and what the next best plans would have cost.
+
+SKUs, nodes, channels, regions and services are dense indexes, as in replies; costs are micros.
+"""
+
+from typing import NamedTuple
+
+from engine.model.orders import Routing
+from engine.model.outcomes import DropReason, FulfillmentKind, Outcome
+from engine.model.replies import Cell, Cost, Leg, Shortage
+
+
+class Dropped(NamedTuple):
+    """So many nodes were no candidates for this reason."""
+
+    reason: DropReason
+    node_count: int
+
+
+class ExplainedPackage(NamedTuple):
+    """One package of a plan and the terms of its cost."""
+
+    node_index: int
+    zone: int
+    weight_grams: int
+    carrier_micros: int
+    handling_micros: int
+
+
+class ExplainedPlan(NamedTuple):
+    """A plan as the router gave it. ``cost`` is None for pickup, and when there is nothing to send."""
+
+    outcome: Outcome
+    legs: tuple[Leg, ...]
+    packages: tuple[ExplainedPackage, ...]
+    cost: Cost | None
+    shortages: tuple[Shortage, ...]
+
+    @property
+    def units(self) -> int:
+        """Units that it serves."""
+        return sum(leg.units for leg in self.legs)
+
+    @property
+    def nodes(self) -> frozenset[int]:
+        """Nodes that send anything."""
+        return frozenset(leg.node_index for leg in self.legs)
+
+
+class Alternative(NamedTuple):
+    """The best plan but for the better ones: no better plan's nodes are all among its own.
+
+    ``without`` names the nodes that the router had to do without to find it. ``extra_micros``: what it costs more than the chosen one, less
+    than nothing only when the chosen plan is not proven cheapest. ``units_fewer``: units that it serves less, which decide first.
+    """
+
+    without: tuple[int, ...]
+    plan: ExplainedPlan
+    extra_micros: int
+    units_fewer: int
+
+
+class Replayed(NamedTuple):
+    """What the router saw and did, computed again from the state before the decision."""
+
+    seq: int
+    """The decision that made the plan: of the reservation where there was one."""
+    now_ns: int
+    reproduced: bool
+    """Whether the plan computed now serves the same units from the same cells as the one of then."""
+    kind: FulfillmentKind
+    policy_key: str
+    destination: int
+    """Region index for shipping, node index for pickup."""
+    service_index: int
+    lines: tuple[tuple[int, int], ...]
+    """(SKU index, units) as the router was asked."""
+    node_count: int
+    """Nodes of the network; for pickup the one that the buyer chose."""
+    candidate_count: int
+    dropped: tuple[Dropped, ...]
+    plan: ExplainedPlan
+    alternatives: tuple[Alternative, ...]
+    cells: tuple[Cell, ...]
+    """What the stock was, at every node that the plans name, for every SKU asked for."""
+
+
+class Explanation(NamedTuple):
+    """One plan of an order. ``replayed`` is None where the state of then cannot be had; ``obstacle`` says why."""
+
+    routing: Routing
+    replayed: Replayed | None
+    obstacle: str = ""
