@@ -121,6 +121,12 @@ _BORDER = (
     Limit("band_metres_max", BAND_METRES_MAX, "metres", f"Upper bound of a distance band{_REFUSED}."),
     Limit("opening_hours_max", calendars.HOURS_MAX, "count", f"Opening hours of one calendar{_REFUSED}."),
     Limit("holidays_max", calendars.HOLIDAYS_MAX, "count", f"Holidays of one calendar{_REFUSED}."),
+    Limit(
+        "weekdays_max",
+        calendars.WEEKDAYS_MAX,
+        "count",
+        f"Weekdays of one calendar on which the carrier comes{_REFUSED}.",
+    ),
     Limit("minute_max", MINUTES_PER_DAY, "minutes", f"A time of day, after local midnight{_REFUSED}."),
     Limit("handling_minutes_max", calendars.HANDLING_MINUTES_MAX, "minutes", f"Handling time of a node{_REFUSED}."),
     Limit("transit_days_max", calendars.TRANSIT_DAYS_MAX, "days", f"Days that a package is on the road{_REFUSED}."),

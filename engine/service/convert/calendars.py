@@ -11,6 +11,7 @@ from stockpool.v1 import network_pb2 as pb
 
 HOURS_MAX = 28
 HOLIDAYS_MAX = 400
+WEEKDAYS_MAX = 7
 HANDLING_MINUTES_MAX = 2 * MINUTES_PER_DAY
 TRANSIT_DAYS_MAX = 60
 CAPACITY_MAX = 1_000_000_000
@@ -32,6 +33,7 @@ def calendar(check: Check, path: str, message: pb.Calendar) -> Calendar:
     check.count(f"{path}cutoffs", len(message.cutoffs), "services_max", limits.services_max, least=0)
     cutoffs = tuple([_cutoff(check, f"{path}cutoffs[{at}].", each) for at, each in enumerate(message.cutoffs)])
     check.distinct(f"{path}cutoffs", "service_key", [each.service_key for each in cutoffs])
+    check.count(f"{path}carrier_weekdays", len(message.carrier_weekdays), "weekdays_max", WEEKDAYS_MAX, least=0)
     carrier_weekdays = tuple([int(day) for day in message.carrier_weekdays])
     for at, weekday in enumerate(carrier_weekdays):
         _weekday(check, f"{path}carrier_weekdays[{at}]", weekday)
