@@ -17,6 +17,7 @@ from stockpool.v1 import fulfillment_pb2 as fulfillment
 from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
 from stockpool.v1 import orders_pb2 as orders
+from stockpool.v1 import planning_pb2 as planning
 from stockpool.v1 import reservations_pb2 as reservations
 from stockpool.v1 import returns_pb2 as returns
 
@@ -249,6 +250,9 @@ class Calls:
 
     authorize_return = Unary("ReturnService", returns.AuthorizeReturnRequest, returns.AuthorizeReturnResponse)
     receive_return = Unary("ReturnService", returns.ReceiveReturnRequest, returns.ReceiveReturnResponse)
+
+    set_prices = Unary("PlanningService", planning.SetPricesRequest, planning.SetPricesResponse)
+    get_prices = Unary("PlanningService", planning.GetPricesRequest, planning.GetPricesResponse)
 
     get_status = Unary("AdminService", admin.GetStatusRequest, admin.GetStatusResponse)
     get_limits = Unary("AdminService", admin.GetLimitsRequest, admin.GetLimitsResponse)

@@ -132,4 +132,6 @@ def digest(pool: Pool, requests: RequestLog) -> str:
         orders.closed, requests.rows(),
     ):  # fmt: skip
         result.update(msgpack.encode(records))
+    if network.price_plan is not None:  # what was never priced has the digest that it always had
+        result.update(msgpack.encode(network.price_plan))
     return result.hexdigest()

@@ -19,7 +19,7 @@ SAME_STATE = "the states are the same"
 _CELL_ROWS = {
     c.ON_HAND: "on_hand", c.DAMAGED: "damaged", c.QUALITY_CONTROL: "quality_control", c.DISPLAY: "display", c.IN_RETURN: "in_return",
     c.RESERVED: "reserved", c.ALLOCATED: "allocated", c.SAFETY_STOCK: "safety_stock", c.INCOMING: "incoming", c.ATF: "ATF",
-    c.PENDING: "pending", c.KEY: "key", c.MOVED: "newest movement",
+    c.PENDING: "pending", c.KEY: "key", c.MOVED: "newest movement", c.PRICE: "price", c.DEMAND: "demand",
 }  # fmt: skip
 _RESERVATION_ROWS = {
     c.RES_ID: "id", c.RES_STATE: "state", c.RES_EXPIRES: "end", c.RES_CREATED: "beginning", c.RES_CHANNEL: "channel",

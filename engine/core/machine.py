@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.core import audit, fulfillment, network, orders, queries, reservations, returns, stock
+from engine.core import audit, fulfillment, network, orders, prices, queries, reservations, returns, stock
 from engine.core.claims import Planner, Question
 from engine.core.draft import Draft
 from engine.core.explanations import explain
@@ -82,6 +82,7 @@ class Machine:
             m.HandOver: _Case(kind.HAND_OVER, lambda x, now: fulfillment.decide_hand_over(pool, x, now)),
             m.AuthorizeReturn: _Case(kind.AUTHORIZE_RETURN, lambda x, now: returns.decide_authorize(pool, x, now)),
             m.ReceiveReturn: _Case(kind.RECEIVE_RETURN, lambda x, _: returns.decide_receive(pool, x)),
+            m.SetPrices: _Case(kind.SET_PRICES, lambda x, now: prices.decide_set_prices(pool, x, now)),
         }
         self._answers: dict[type[q.Query], Callable[[Any, int], Any]] = {
             q.GetAvailability: lambda x, _: queries.get_availability(pool, x),
@@ -91,6 +92,7 @@ class Machine:
             q.ListFulfillmentOrders: lambda x, _: queries.list_work(pool, x),
             q.FindOwners: lambda x, _: queries.find_owners(pool, x),
             q.ListMovements: lambda x, _: queries.list_movements(pool, x),
+            q.GetPrices: lambda x, now: prices.get_prices(pool, x, now),
             q.GetEntry: lambda x, _: queries.get_entry(pool, x),
             q.ListEntries: lambda x, _: queries.list_entries(pool, x),
             q.GetStatus: lambda _, __: queries.get_status(pool),

@@ -33,6 +33,7 @@ PACK_FROM_ROWS: Final = 24
 
 _DOCUMENT_TYPES: Final[tuple[type[Any], ...]] = (
     d.NodePut, d.SkuPut, d.ChannelPut, d.RateCardPut, d.ZoneChartPut, d.PolicyPut, d.SourcePut, Order, FulfillmentOrder, Return,
+    d.PricePlanPut,
 )  # fmt: skip
 """The position is the code in the journal: append only."""
 _DOCUMENT_CODE = {document: code for code, document in enumerate(_DOCUMENT_TYPES)}

@@ -253,6 +253,8 @@ OP_EXTEND: Final = 6
 """id, expires_ns."""
 OP_FEED: Final = 7
 """source, slot, source_seq."""
+OP_PRICE: Final = 8
+"""slot, price, demand: what planning says of a cell; both as they are from now on, not differences."""
 
 # items[item, field]: what a batch asks, one routing question an item.
 ITEM_KIND: Final = 0

@@ -231,6 +231,9 @@ def apply_effects(state: State, effects: Integers) -> None:
             if effect[1] >= feeds.shape[0]:
                 raise ValueError("sources_max")
             feeds[effect[1], effect[2]] = effect[3]
+        elif operation == c.OP_PRICE:
+            cells[c.PRICE, effect[1]] = effect[2]
+            cells[c.DEMAND, effect[1]] = effect[3]
     apply_tidy(state)
 
 

@@ -132,6 +132,19 @@ class ImportStock(Command):
     reference: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SetPrices(Command):
+    """What planning says of cells: columns of equal length. ``complete``: this is the last part of the plan, which now is in force."""
+
+    plan_key: str
+    sku_keys: tuple[str, ...]
+    node_keys: tuple[str, ...]
+    price_micros: tuple[int, ...]
+    demand_1024ths: tuple[int, ...]
+    """Units that walk-ins are expected to want until the next receipt, in 1/1024."""
+    complete: bool = False
+
+
 class Claim(NamedTuple):
     """What to hold or to order: ``postal_code`` for shipping, ``pickup_node_key`` for pickup. ``service_key`` "": the policy's.
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from engine.model.network import Channel, Node, RateCard, RoutingPolicy, Sku, ZoneChart
 from engine.model.orders import FulfillmentOrder, Order, Return
 from engine.model.outcomes import CommandKind, Outcome
+from engine.model.prices import PricePlan
 from engine.model.replies import Reply
 
 EffectRow = tuple[int, int, int, int, int, int]
@@ -52,6 +53,12 @@ class PolicyPut(NamedTuple):
     policy: RoutingPolicy
 
 
+class PricePlanPut(NamedTuple):
+    """Document: prices are now those of this plan."""
+
+    price_plan: PricePlan
+
+
 class SourcePut(NamedTuple):
     """Document: the feed at this index has this key."""
 
@@ -67,6 +74,7 @@ Document = (
     | ZoneChartPut
     | PolicyPut
     | SourcePut
+    | PricePlanPut
     | Order
     | FulfillmentOrder
     | Return

@@ -33,12 +33,15 @@ class Node(NamedTuple):
 
 
 class Sku(NamedTuple):
-    """What is sold and counted. ``unit_value_micros`` is for reports alone."""
+    """What is sold and counted. ``unit_value_micros`` is for reports alone; ``unit_margin_micros`` is lost with each unit that a
+    walk-in wants and does not find: 0 leaves it out of prices.
+    """
 
     sku_key: str
     title: str = ""
     weight_grams: int = 0
     unit_value_micros: int = 0
+    unit_margin_micros: int = 0
 
 
 class Channel(NamedTuple):

@@ -183,6 +183,7 @@ class CommandKind(IntEnum):
     HAND_OVER = 24
     AUTHORIZE_RETURN = 25
     RECEIVE_RETURN = 26
+    SET_PRICES = 27
 
 
 class DropReason(IntEnum):

@@ -95,6 +95,14 @@ class ListEntries(Query):
 
 
 @dataclass(frozen=True, slots=True)
+class GetPrices(Query):
+    """``node_key`` empty: every node that has a cell of the SKU."""
+
+    sku_key: str
+    node_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class GetStatus(Query):
     pass
 

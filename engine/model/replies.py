@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from engine.model.orders import FulfillmentOrder, Order, Return
 from engine.model.outcomes import CommandKind, FulfillmentKind, Outcome, Quantity, ReservationState, StockReason
+from engine.model.prices import PricePlan
 
 
 class Reply(Protocol):
@@ -170,6 +171,16 @@ class ReturnReply(NamedTuple):
     goods: Return | None = None
 
 
+class PricesReply(NamedTuple):
+    """SetPrices: rows that came, cells of them that there are, and cells that changed."""
+
+    outcome: Outcome
+    subject: str = ""
+    row_count: int = 0
+    cell_count: int = 0
+    changed_count: int = 0
+
+
 # Answers of queries: never journaled.
 
 
@@ -266,6 +277,25 @@ class MovementsAnswer(NamedTuple):
     more: bool = False
 
 
+class CellPrice(NamedTuple):
+    """``demand_1024ths``: expected walk-in units until the next receipt, in 1/1024."""
+
+    sku_index: int
+    node_index: int
+    price_micros: int
+    demand_1024ths: int
+
+
+class PricesAnswer(NamedTuple):
+    """``price_plan`` is ``None``, and ``age_ns`` 0, as long as no plan is complete."""
+
+    outcome: Outcome
+    subject: str = ""
+    cells: tuple[CellPrice, ...] = ()
+    price_plan: PricePlan | None = None
+    age_ns: int = 0
+
+
 class EntriesAnswer(NamedTuple):
     """``entries``: records of ``model.network``; ``next_after``: index to go on after, −1 on the last page."""
 
@@ -310,5 +340,6 @@ REPLY_OF: dict[CommandKind, type[Any]] = {
     CommandKind.HAND_OVER: FulfillmentReply,
     CommandKind.AUTHORIZE_RETURN: ReturnReply,
     CommandKind.RECEIVE_RETURN: ReturnReply,
+    CommandKind.SET_PRICES: PricesReply,
 }
 """The one reply type of each command, whatever its outcome."""

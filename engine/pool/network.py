@@ -10,6 +10,7 @@ from engine.kernels import columns as c
 from engine.kernels import zones as lanes
 from engine.model.limits import Limits
 from engine.model.network import DEFAULT_POLICY, Channel, Node, RateCard, RoutingPolicy, Sku, ZoneChart
+from engine.model.prices import PricePlan
 from engine.pool.names import Names
 
 EARTH_RADIUS_METRES = 6_371_008.8
@@ -41,6 +42,7 @@ class NetworkImage(NamedTuple):
     """Of every region that ever was; the chart may name fewer."""
     source_keys: list[str]
     currency_code: str
+    price_plan: PricePlan | None = None
 
 
 class Network:
@@ -54,6 +56,8 @@ class Network:
         self.rate_cards: list[RateCard] = []
         self.policies: dict[str, RoutingPolicy] = {DEFAULT_POLICY: RoutingPolicy()}
         self.zone_chart = ZoneChart()
+        self.price_plan: PricePlan | None = None
+        """The last plan whose prices are complete; ``None``: there has been none."""
         self.claim_rules: list[tuple[int, int, int]] = []
         """By channel: threshold in units, split penalty in micros, 1 where a line may be split by units."""
         self.sku_grams = np.zeros(limits.skus_max, dtype=np.int64)
@@ -131,6 +135,7 @@ class Network:
             names.regions.keys,
             names.sources.keys,
             names.currency_code,
+            self.price_plan,
         )
 
     def put_image(self, image: NetworkImage) -> None:
@@ -153,6 +158,7 @@ class Network:
             self.put_channel(index, channel)
         self.put_zone_chart(image.zone_chart)
         names.currency_code = image.currency_code
+        self.price_plan = image.price_plan
 
     # Apply
 
@@ -221,6 +227,10 @@ class Network:
         """The policy with this key is now this."""
         self.policies[policy.policy_key] = policy
         self._note_rules()
+
+    def put_price_plan(self, plan: PricePlan) -> None:
+        """Prices are now those of this plan."""
+        self.price_plan = plan
 
     def _note_rules(self) -> None:
         """Bring ``claim_rules`` up to date: every claim asks for them."""

@@ -33,14 +33,15 @@ class Pool:
         self.reservations = Reservations(self.state, limits)
         self.orders = OrderBook(limits)
         # Nothing here points back to the pool: one that is no longer needed is freed at once, with its gigabytes.
-        network, names, orders = self.network, self.names, self.orders
+        network, names, orders, skus = self.network, self.names, self.orders, self.state[1]
         self._put: dict[type[Any], Callable[[Any], None]] = {
             decisions.NodePut: lambda put: network.put_node(put.at, put.node),
-            decisions.SkuPut: lambda put: network.put_sku(put.at, put.sku),
+            decisions.SkuPut: lambda put: put_sku(network, skus, put),
             decisions.ChannelPut: lambda put: network.put_channel(put.at, put.channel),
             decisions.RateCardPut: lambda put: network.put_rate_card(put.at, put.rate_card),
             decisions.ZoneChartPut: lambda put: network.put_zone_chart(put.zone_chart),
             decisions.PolicyPut: lambda put: network.put_policy(put.policy),
+            decisions.PricePlanPut: lambda put: network.put_price_plan(put.price_plan),
             decisions.SourcePut: lambda put: names.sources.put(put.at, put.source_key),
             Order: orders.put_order,
             FulfillmentOrder: orders.put_fulfillment_order,
@@ -85,6 +86,12 @@ class Pool:
                 found.append([position, seq, ns, row, delta, balance, reason])
             position = previous - 1
         return found
+
+
+def put_sku(network: Network, skus: Integers, put: decisions.SkuPut) -> None:
+    """The SKU is now this, for people and for kernels."""
+    network.put_sku(put.at, put.sku)
+    skus[c.SKU_MARGIN, put.at] = put.sku.unit_margin_micros
 
 
 def effect_matrix(seq: int, now_ns: int, rows: list[decisions.EffectRow] | Integers) -> Integers | None:

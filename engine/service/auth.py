@@ -29,6 +29,7 @@ from stockpool.v1 import (
     inventory_pb2,
     network_pb2,
     orders_pb2,
+    planning_pb2,
     reservations_pb2,
     returns_pb2,
 )
@@ -44,6 +45,7 @@ _FILES = (
     orders_pb2,
     fulfillment_pb2,
     returns_pb2,
+    planning_pb2,
     admin_pb2,
 )
 

@@ -11,6 +11,7 @@ from engine.service.convert.fulfillment import TRACKING_CHARACTERS_MAX
 from engine.service.convert.imports import REFUSALS_TOLD_MAX
 from engine.service.convert.network import BAND_METRES_MAX, POLICIES_MAX, STEP_GRAMS_MAX, WEIGHT_GRAMS_MAX
 from engine.service.convert.orders import PICKUP_STORES_MAX
+from engine.service.convert.planning import DEMAND_1024THS_MAX
 from engine.service.convert.returns import RECEIVED_ITEMS_MAX
 
 MESSAGE_BYTES_MAX = 32 << 20
@@ -36,7 +37,7 @@ class Limit(NamedTuple):
 
 
 _LONG = {"ImportStock", "PutChannels", "PutZoneChart"}
-_MANY = {"BatchGetAvailability", "BatchReserve", "PutNodes", "PutSkus", "ReceiveStock", "RecordSale"}
+_MANY = {"BatchGetAvailability", "BatchReserve", "PutNodes", "PutSkus", "ReceiveStock", "RecordSale", "SetPrices"}
 _REFUSED = "; more is INVALID_ARGUMENT"
 _LATER = "; more is RESOURCE_EXHAUSTED with a delay after which to repeat"
 _FULL = "; then OUTCOME_CAPACITY_EXHAUSTED"
@@ -57,7 +58,7 @@ _MEANINGS = {
     "lines_per_order_max": f"Lines of a reservation, an order or a return{_REFUSED}.",
     "batch_items_max": f"Items of a batch, entries of a Put{_REFUSED}.",
     "stock_lines_max": f"Lines of a receipt or of a till sale{_REFUSED}.",
-    "import_rows_per_message_max": f"Rows of one message of ImportStock{_REFUSED}.",
+    "import_rows_per_message_max": f"Rows of one message of ImportStock, and of one SetPrices{_REFUSED}.",
     "import_rows_per_stream_max": f"Rows of one stream of ImportStock{_REFUSED}; the messages before it stay applied.",
     "import_all_or_nothing_rows_max": f"Rows of a stream of ImportStock with all_or_nothing{_REFUSED}.",
     "page_size_max": f"Entries of one page{_REFUSED}.",
@@ -116,6 +117,7 @@ _BORDER = (
     Limit("tracking_characters_max", TRACKING_CHARACTERS_MAX, "count", f"Characters of a tracking number{_REFUSED}."),
     Limit("money_micros_max", border.MONEY_MICROS_MAX, "micros", f"A price or a value{_REFUSED}."),
     Limit("cost_micros_max", border.COST_MICROS_MAX, "micros", f"A cost or a rate that the router adds up{_REFUSED}."),
+    Limit("demand_1024ths_max", DEMAND_1024THS_MAX, "1/1024 units", f"A demand of SetPrices{_REFUSED}."),
     Limit("weight_grams_max", WEIGHT_GRAMS_MAX, "grams", f"Weight of one unit of a SKU{_REFUSED}."),
     Limit("step_grams_max", STEP_GRAMS_MAX, "grams", f"Upper bound of a weight step{_REFUSED}."),
     Limit("band_metres_max", BAND_METRES_MAX, "metres", f"Upper bound of a distance band{_REFUSED}."),

@@ -20,6 +20,7 @@ from engine.service.inventory import Inventory
 from engine.service.limits import MESSAGE_BYTES_MAX
 from engine.service.network import Network
 from engine.service.orders import Orders
+from engine.service.planning import Planning
 from engine.service.reading import Calls
 from engine.service.reservations import Reservations
 from engine.service.returns import Returns
@@ -32,13 +33,14 @@ from stockpool.v1 import (
     inventory_pb2_grpc,
     network_pb2_grpc,
     orders_pb2_grpc,
+    planning_pb2_grpc,
     reservations_pb2_grpc,
     returns_pb2_grpc,
 )
 
 SERVICES = tuple(
     f"stockpool.v1.{name}Service"
-    for name in ("Network", "Inventory", "Reservation", "Order", "Fulfillment", "Return", "Admin")
+    for name in ("Network", "Inventory", "Reservation", "Order", "Fulfillment", "Return", "Planning", "Admin")
 )
 OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -121,6 +123,7 @@ class Server:
         orders_pb2_grpc.add_OrderServiceServicer_to_server(Orders(door, snapshots), calls)
         fulfillment_pb2_grpc.add_FulfillmentServiceServicer_to_server(Fulfillment(door), calls)
         returns_pb2_grpc.add_ReturnServiceServicer_to_server(Returns(door), calls)
+        planning_pb2_grpc.add_PlanningServiceServicer_to_server(Planning(door), calls)
         admin = Admin(door, self._settings.journal_kind, self._start_ns, snapshots)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, calls)
         server.add_generic_rpc_handlers((calls,))

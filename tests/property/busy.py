@@ -37,7 +37,7 @@ class Busy:
             (6, self.reserve), (2, self.reserve_many), (2, self.reserve_together), (3, self.release), (2, self.extend), (4, self.commit),
             (5, self.place), (4, self.ingest), (3, self.cancel), (9, self.work), (3, self.reject), (4, self.authorize),
             (4, self.take_back), (9, self.receive), (2, self.sell), (2, self.count), (2, self.adjust), (2, self.load),
-            (3, self.wait), (1, self.put), (2, self.repeat),
+            (3, self.wait), (1, self.put), (2, self.repeat), (2, self.price),
         ]  # fmt: skip
 
     def step(self) -> None:
@@ -213,6 +213,19 @@ class Busy:
         self.tell(
             m.ImportStock, sku_keys=tuple(row[0] for row in rows), node_keys=tuple(row[1] for row in rows),
             on_hand_units=tuple(row[2] for row in rows),
+        )  # fmt: skip
+
+    def price(self) -> None:
+        """Planning has thought again."""
+        chance = self.chance
+        rows = [
+            (chance.choice("ABCD"), chance.choice(NODE_KEYS), chance.randrange(3), chance.randrange(2))
+            for _ in range(chance.randint(1, 6))
+        ]
+        skus, nodes, prices, demands = (tuple(column) for column in zip(*rows, strict=True))
+        self.tell(
+            m.SetPrices, plan_key=f"plan{chance.randrange(9)}", sku_keys=skus, node_keys=nodes, price_micros=prices,
+            demand_1024ths=demands, complete=chance.random() < 0.5,
         )  # fmt: skip
 
     def put(self) -> None:

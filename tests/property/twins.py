@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import numpy as np
 
+from engine.core.image import copy_of
 from engine.core.machine import Repeated
+from engine.core.rebuilding import machine_of
 from engine.core.replies import encode_reply
 from engine.journal.codec import decode, encode
 from engine.journal.memory import MemoryJournal
@@ -109,8 +112,10 @@ class Twins:
             return []
         if decision.reply.outcome == Outcome.BATCH_REFUSED and isinstance(command, m.BatchReserve):
             # Nothing was held, hence nothing tells what was chosen: ask again as if that did not matter.
+            # In a store with room for it: where there is none, the whole batch would be refused for that.
+            roomy = replace(self.limits, open_reservations_max=1_024, reservation_legs_max=4_096)
             again = self.store.make(m.BatchReserve, claims=command.claims)
-            whole = self.store.machine.decide(again, self.store.now_ns)
+            whole = machine_of(copy_of(self.store.machine), roomy).decide(again, self.store.now_ns)
             assert isinstance(whole, Decision)
             return self._choices(again, whole)
         found: list[Choice] = []
@@ -165,6 +170,8 @@ class Twins:
         for reservation_id in range(state.next_hold_id + 1):
             assert self.store.ask(q.GetReservation(0, reservation_id)) == self._reservation(reservation_id)
         assert self.store.ask(q.GetStatus(0)).report == self.oracle.status()
+        for sku in state.skus:
+            assert self.store.ask(q.GetPrices(0, sku)) == self.oracle.answer(q.GetPrices(0, sku))
         assert pool.names.sources.keys == state.sources
         self.store.audit()
 

@@ -14,6 +14,7 @@ from stockpool.v1 import fulfillment_pb2 as fulfillment
 from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
 from stockpool.v1 import orders_pb2 as orders
+from stockpool.v1 import planning_pb2 as planning
 from stockpool.v1 import reservations_pb2 as reservations
 from stockpool.v1 import returns_pb2 as returns
 from stockpool.v1 import types_pb2 as types
@@ -193,6 +194,15 @@ MALFORMED: list[tuple[str, Any, list[str]]] = [
         returns.ReceiveReturnRequest(return_id=1, items=[returns.ReceivedItem(line_index=-1)]),
         ["items[0].line_index", "items[0].units", "items[0].disposition"],
     ),
+    ("get_prices", planning.GetPricesRequest(min_journal_seq=-1), ["min_journal_seq", "sku_key"]),
+    ("set_prices", planning.SetPricesRequest(), ["plan_key", "sku_keys"]),
+    (
+        "set_prices",
+        planning.SetPricesRequest(
+            plan_key="p", sku_keys=["a", "\n"], node_keys=["b"], price_micros=[0, -1], demand_1024ths=[1]
+        ),
+        ["sku_keys[1]", "node_keys", "price_micros[1]", "demand_1024ths"],
+    ),
     ("get_status", admin.GetStatusRequest(min_journal_seq=-1), ["min_journal_seq"]),
 ]
 
@@ -221,6 +231,15 @@ OVER: list[tuple[str, Any, str, str, int]] = [
         "lines",
         "stock_lines_max",
         1_000,
+    ),
+    (
+        "set_prices",
+        planning.SetPricesRequest(
+            plan_key="p", sku_keys=["a"], node_keys=["b"], price_micros=[10**12 + 1], demand_1024ths=[0]
+        ),
+        "price_micros[0]",
+        "cost_micros_max",
+        10**12,
     ),
     (
         "adjust_stock",

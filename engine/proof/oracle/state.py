@@ -12,6 +12,7 @@ from engine.model.limits import Limits
 from engine.model.network import Channel, Node, RateCard, RoutingPolicy, Sku, ZoneChart
 from engine.model.orders import FulfillmentOrder, Order, Return
 from engine.model.outcomes import FulfillmentKind, Quantity, ReservationState, StockReason
+from engine.model.prices import PricePlan
 from engine.model.replies import Cell
 
 Pair = tuple[str, str]
@@ -67,6 +68,8 @@ class State:
     limits: Limits
     seq: int = 0
     now_ns: int = 0
+    prices: dict[Pair, tuple[int, int]] = field(default_factory=dict)
+    price_plan: PricePlan | None = None
     nodes: dict[str, Node] = field(default_factory=dict)
     skus: dict[str, Sku] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)

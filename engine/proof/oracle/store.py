@@ -22,7 +22,7 @@ from engine.model.replies import (
     SkuAvailability,
     StatusAnswer,
 )
-from engine.proof.oracle import fulfillment, orders, reservations, returns, stock
+from engine.proof.oracle import fulfillment, orders, prices, reservations, returns, stock
 from engine.proof.oracle.claims import node_refusal, on_offer
 from engine.proof.oracle.reservations import BatchRow
 from engine.proof.oracle.state import Choice, State
@@ -94,6 +94,7 @@ class Oracle:
             m.CancelOrder: orders.cancel,
             m.AuthorizeReturn: returns.authorize,
             m.ReceiveReturn: returns.receive,
+            m.SetPrices: prices.set_prices,
         }
         routed: dict[type[m.Command], Any] = {
             m.Reserve: reservations.reserve,
@@ -130,6 +131,8 @@ class Oracle:
             work = tuple(each for each in state.work.values() if each.is_open and each.node_index == node)
             keys = tuple(state.orders[each.order_id].order_key for each in work)
             return FulfillmentOrdersAnswer(Outcome.OK, "", work, keys)
+        if isinstance(query, q.GetPrices):
+            return prices.prices_of(state, query)
         assert isinstance(query, q.GetAvailability), query
         return self._availability(query)
 

@@ -46,7 +46,7 @@ class Callers:
             (9, self.reserve), (2, self.reserve_many), (3, self.release), (3, self.extend), (4, self.commit),
             (5, self.place), (4, self.ingest), (3, self.cancel), (10, self.work), (3, self.reject), (3, self.authorize),
             (4, self.take_back), (7, self.receive), (2, self.sell), (3, self.count), (2, self.adjust), (3, self.load),
-            (2, self.put),
+            (2, self.put), (2, self.price),
         ]  # fmt: skip
         self._actions = [action for _, action in actions]
         # Every world has other habits: what is rare in one is all that happens in another.
@@ -293,6 +293,23 @@ class Callers:
             "source_key": source,
             "source_seq": self._source_seq() if source else 0,
             "all_or_nothing": chance.random() < 0.3,
+        }
+
+    def price(self) -> Asked:
+        """Planning has thought again."""
+        chance = self.chance
+        rows = [
+            (self._sku(), self._node(), chance.randrange(3) * 900_000, chance.randrange(2) * 512)
+            for _ in range(chance.randint(1, 6))
+        ]
+        skus, nodes, prices, demands = (tuple(column) for column in zip(*rows, strict=True))
+        return m.SetPrices, {
+            "plan_key": f"plan{chance.randrange(9)}",
+            "sku_keys": skus,
+            "node_keys": nodes,
+            "price_micros": prices,
+            "demand_1024ths": demands,
+            "complete": chance.random() < 0.5,
         }
 
     # The network, which changes a little and back

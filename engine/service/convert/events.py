@@ -72,6 +72,11 @@ def _fill_numbers(event: pb.Event, rows: list[list[int]], names: Names) -> None:
             advanced = add().source_advanced
             advanced.sku_key, advanced.node_key = skus[sku], nodes[node]
             advanced.source_key, advanced.source_seq = names.source_keys[one], three
+        elif operation == c.OP_PRICE:
+            sku, node = cell(one)
+            priced = add().price_set
+            priced.sku_key, priced.node_key = skus[sku], nodes[node]
+            priced.price_micros, priced.demand_1024ths = two, three
 
 
 def _order(effect: pb.Effect, document: Any, names: Names, keys: dict[int, str]) -> None:
@@ -108,4 +113,5 @@ _DOCUMENTS: dict[type[Any], Callable[[pb.Effect, Any, Names, dict[int, str]], No
     d.ZoneChartPut: _network("zone_chart", lambda _: ""),
     d.PolicyPut: _network("policy", lambda put: put.policy.policy_key),
     d.SourcePut: _network("source", lambda put: put.source_key),
+    d.PricePlanPut: _network("price_plan", lambda put: put.price_plan.plan_key),
 }

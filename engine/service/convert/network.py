@@ -97,6 +97,7 @@ def _sku(check: Check, path: str, sku: pb.Sku) -> Sku:
         check.name(f"{path}title", sku.title),
         check.whole(f"{path}weight_grams", sku.weight_grams, 0, "weight_grams_max", WEIGHT_GRAMS_MAX),
         check.money(f"{path}unit_value", sku.unit_value),
+        check.cost(f"{path}unit_margin", sku.unit_margin),
     )
 
 
@@ -105,6 +106,8 @@ def _fill_sku(message: pb.Sku, sku: Sku, names: Names) -> None:
     message.title = sku.title
     message.weight_grams = sku.weight_grams
     fill_money(message.unit_value, sku.unit_value_micros, names)
+    if sku.unit_margin_micros:
+        fill_money(message.unit_margin, sku.unit_margin_micros, names)
 
 
 # Channels
