@@ -91,8 +91,9 @@ bounds: setup  ## The suite with bounds checks in every kernel, slower: an index
 SEED ?= $(shell date +%Y%m%d)
 
 .PHONY: nightly
-nightly: setup  ## The long proof: a million simulated commands with ten thousand crashes (SEED=1)
+nightly: setup  ## The long proof: a million simulated commands with ten thousand crashes (SEED=1), and 40,000 routed orders
 	$(BIN)/stockpool simulate-faults --seed $(SEED) --commands 1000000
+	LONG_TESTS=50 $(BIN)/pytest --quiet --numprocesses $(WORKERS) -p no:benchmark tests/unit/test_routing_terms.py
 
 # Twice: what is marked `compiled` takes minutes with the compiler off, and has its lines outside the kernels counted with it on.
 COVERED = $(BIN)/coverage run -m pytest --quiet --numprocesses $(WORKERS) -p no:benchmark $(PYTEST_ARGS)

@@ -32,6 +32,10 @@ CASES = [
     (5_005, 8, 1.0),
     (5_005, 10, 1.0),
 ]
+PRICED = [(505, 3, 0.15), (505, 8, 0.15), (1_573, 3, 0.60), (5_005, 3, 0.15), (5_005, 8, 0.15), (5_005, 8, 1.0)]
+"""Cases that also run with a price on every unit, half of them newsvendor prices, and with every other term of the cost."""
+SPLIT = [(505, 1, 6), (505, 2, 6), (5_005, 1, 6), (505, 1, 40)]
+"""Nodes, lines, units a line: more than any node has of the first line."""
 NOTED = [(1_573, 3, 0.60), (1_573, 8, 0.60), (5_005, 3, 1.0), (5_005, 10, 1.0)]
 """Cases that go into the history: those where most nodes stock a SKU."""
 
@@ -43,6 +47,9 @@ def stock(chance: np.random.Generator, nodes: int, share: float) -> tuple[Any, A
     skus = np.zeros((c.SKU_ROWS, SKUS), np.int64)
     index = np.empty(SKUS * held, np.int64)
     cells[c.ATF] = chance.integers(3, 40, SKUS * held) * (chance.random(SKUS * held) < 0.9)
+    cells[c.PRICE] = chance.integers(0, 5 * MICROS, SKUS * held)
+    cells[c.DEMAND] = chance.integers(0, 20 * 1_024, SKUS * held) * (chance.random(SKUS * held) < 0.5)
+    skus[c.SKU_MARGIN] = chance.integers(1, 30, SKUS) * MICROS
     for sku in range(SKUS):
         first = sku * held
         skus[c.INDEX_START, sku], skus[c.INDEX_COUNT, sku] = first, held
@@ -58,6 +65,8 @@ def network(chance: np.random.Generator, count: int) -> Any:
     nodes[c.NODE_CHANNELS] = 0b111
     nodes[c.NODE_PACKAGE_COST] = chance.integers(500, 3_000, count) * 1_000
     nodes[c.NODE_UNIT_COST] = chance.integers(100, 900, count) * 1_000
+    nodes[c.NODE_PERFORMANCE] = chance.integers(0, 300, count) * 1_000
+    nodes[c.NODE_CAPACITY_PRICE] = chance.integers(0, 900, count) * 1_000
     zones = chance.integers(1, ZONES, (REGIONS, count)).astype(np.uint8)
     rates = np.zeros((1, ZONES, STEPS), np.int64)
     rates[0] = (4 + np.arange(ZONES)[:, None] * 0.9 + np.arange(STEPS)[None, :] * 0.6) * MICROS
@@ -83,21 +92,55 @@ def questions(chance: np.random.Generator, line_count: int) -> list[tuple[Any, A
     return drawn
 
 
-@pytest.mark.parametrize(("nodes", "lines", "share"), CASES)
-def test_route(benchmark: Any, note: Note, nodes: int, lines: int, share: float) -> None:
-    chance = np.random.default_rng(1)
-    shelves, paths = stock(chance, nodes, share), network(chance, nodes)
-    work, answer = routing_work(nodes), routing_answer(64)
-    asked = cycle(questions(chance, lines))
+def measure(benchmark: Any, note: Note, name: str, asked: tuple[Any, Any, list[tuple[Any, Any]]]) -> None:
+    """Route the questions of ``asked`` (stock, network, questions) in turn; note median and p99 under ``name``, unless it is empty."""
+    shelves, paths, drawn = asked
+    work, answer = routing_work(paths[0].shape[1]), routing_answer(64)
+    following = cycle(drawn)
 
     def ask() -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return (shelves, paths, next(asked), work, answer), {}
+        return (shelves, paths, next(following), work, answer), {}
 
     benchmark.pedantic(route, setup=ask, rounds=3_000, warmup_rounds=200)
     assert answer[0][c.PLAN_STATUS] == c.STATUS_ROUTED
+    assert answer[0][c.PLAN_EXACT] == 1
     p99_us = float(np.percentile(benchmark.stats.stats.data, 99)) * 1e6
     benchmark.extra_info["p99_us"] = round(p99_us, 1)
-    if (nodes, lines, share) in NOTED:
-        name = f"route_{lines}_lines_{nodes}_nodes"
+    if name:
         note(f"{name}_us", benchmark.stats.stats.median * 1e6, "us")
         note(f"{name}_p99_us", p99_us, "us")
+
+
+@pytest.mark.parametrize(("nodes", "lines", "share"), CASES)
+def test_route(benchmark: Any, note: Note, nodes: int, lines: int, share: float) -> None:
+    chance = np.random.default_rng(1)
+    name = f"route_{lines}_lines_{nodes}_nodes" if (nodes, lines, share) in NOTED else ""
+    measure(benchmark, note, name, (stock(chance, nodes, share), network(chance, nodes), questions(chance, lines)))
+
+
+@pytest.mark.parametrize(("nodes", "lines", "share"), PRICED)
+def test_route_by_price(benchmark: Any, note: Note, nodes: int, lines: int, share: float) -> None:
+    chance = np.random.default_rng(2)
+    drawn = questions(chance, lines)
+    for order, _ in drawn:
+        order[[c.ORDER_PRICE_WEIGHT, c.ORDER_PERFORMANCE_WEIGHT, c.ORDER_CAPACITY_WEIGHT]] = 100
+    name = f"route_by_price_{lines}_lines_{nodes}_nodes_{round(100 * share)}_per_cent"
+    measure(benchmark, note, name, (stock(chance, nodes, share), network(chance, nodes), drawn))
+
+
+@pytest.mark.parametrize(("nodes", "lines", "units"), SPLIT)
+def test_route_split_by_units(benchmark: Any, note: Note, nodes: int, lines: int, units: int) -> None:
+    """The first line is larger than any node's stock, which is 1 to 3 units."""
+    chance = np.random.default_rng(3)
+    shelves, drawn = stock(chance, nodes, 0.15), questions(chance, lines)
+    shelves[0][c.ATF] = np.minimum(shelves[0][c.ATF], chance.integers(1, 4, shelves[0].shape[1]))
+    for order, asked in drawn:
+        order[c.ORDER_UNIT_SPLIT] = 1
+        asked[0, c.LINE_UNITS] = units
+        asked[1:, c.LINE_UNITS] = 1
+    measure(
+        benchmark,
+        note,
+        f"route_split_{lines}_lines_{units}_units_{nodes}_nodes",
+        (shelves, network(chance, nodes), drawn),
+    )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engine.kernels import columns as c
 from engine.kernels.routing import route, routing_answer, routing_work
 from engine.kernels.zones import PADDING, SLOT_BITS, Network
+from tests.routing_terms import Terms
 
 Integers = NDArray[np.int64]
 
@@ -42,6 +43,7 @@ class World:
     needs: int = SHIPS
     excluded: list[int] = field(default_factory=list)
     pending: dict[tuple[int, int], int] = field(default_factory=dict)
+    terms: Terms = field(default_factory=Terms)
 
     @property
     def nodes(self) -> int:
@@ -89,7 +91,7 @@ def _stock(world: World, chance: Random) -> tuple[Integers, Integers, Integers]:
     slots = list(range(len(pairs) + 3))
     chance.shuffle(slots)
     cells = np.full((c.CELL_ROWS, len(slots)), -(1 << 40), np.int64)  # a slot that is not ours shows at once
-    cells[c.PENDING] = 0
+    cells[[c.PENDING, c.PRICE, c.DEMAND]] = 0
     skus = np.zeros((c.SKU_ROWS, 2 * world.lines + 2), np.int64)
     index: list[int] = []
     for line in range(world.lines):
@@ -97,10 +99,13 @@ def _stock(world: World, chance: Random) -> tuple[Integers, Integers, Integers]:
         index += [-1]  # between two chunks lies room for cells to come
         skus[c.INDEX_START, 2 * line + 1] = len(index)
         skus[c.INDEX_COUNT, 2 * line + 1] = len(held)
+        skus[c.SKU_MARGIN, 2 * line + 1] = world.terms.margins.get(line, 0)
         for node, slot in held:
             pending = world.pending.get((line, node), 0)
             cells[c.ATF, slot] = world.free[line, node] + pending
             cells[c.PENDING, slot] = pending
+            cells[c.PRICE, slot] = world.terms.prices.get((line, node), 0)
+            cells[c.DEMAND, slot] = world.terms.demand.get((line, node), 0)
             cells[c.KEY, slot] = (2 * line + 1) << SLOT_BITS | node
             index.append(node << SLOT_BITS | slot)
     return cells, skus, np.array([*index, -1], np.int64)
@@ -121,7 +126,16 @@ def _network(world: World) -> Network:
     breaks[SERVICE, : len(world.breaks)] = world.breaks
     days = np.zeros((SERVICE + 2, world.nodes), np.int64)
     transit = np.zeros(rates.shape[:2], np.int64)
-    return nodes, zones, rates, breaks, np.zeros(zones.shape, np.uint16), days, transit
+    distances = np.zeros(zones.shape, np.uint16)
+    terms = world.terms
+    for row, told in (
+        (nodes[c.NODE_GROUPS], terms.node_groups), (nodes[c.NODE_PERFORMANCE], terms.performance),
+        (nodes[c.NODE_CAPACITY_PRICE], terms.capacity_price), (distances[REGION], terms.distances),
+        (days[SERVICE], terms.ship_days), (transit[SERVICE], terms.transit),
+    ):  # fmt: skip
+        for place, value in told.items():
+            row[place] = value
+    return nodes, zones, rates, breaks, distances, days, transit
 
 
 def _question(world: World) -> tuple[Integers, Integers]:
@@ -132,9 +146,21 @@ def _question(world: World) -> tuple[Integers, Integers]:
     order[c.ORDER_SPLIT_PENALTY], order[c.ORDER_UNIT_SPLIT] = world.penalty, world.unit_split
     order[c.ORDER_EXCLUDED_COUNT] = len(world.excluded)
     order[c.ORDER_EXCLUDED : c.ORDER_EXCLUDED + len(world.excluded)] = world.excluded
+    terms = world.terms
+    for field_, value in (
+        (c.ORDER_CARRIER_WEIGHT, terms.carrier_weight), (c.ORDER_HANDLING_WEIGHT, terms.handling_weight),
+        (c.ORDER_PRICE_WEIGHT, terms.price_weight), (c.ORDER_PERFORMANCE_WEIGHT, terms.performance_weight),
+        (c.ORDER_CAPACITY_WEIGHT, terms.capacity_weight), (c.ORDER_LATE_WEIGHT, terms.late_weight),
+        (c.ORDER_PACKAGES_MAX, terms.packages_max), (c.ORDER_GROUPS_ANY, terms.groups_any),
+        (c.ORDER_GROUPS_NONE, terms.groups_none), (c.ORDER_DISTANCE_MAX, terms.distance_max),
+        (c.ORDER_KEEP_UNITS, terms.keep), (c.ORDER_DUE_DAY, terms.due_day),
+        (c.ORDER_LATE_DAYS_MAX, terms.late_days_max), (c.ORDER_LATE_COST, terms.late_cost),
+    ):  # fmt: skip
+        order[field_] = value
     lines = np.zeros((world.lines, c.LINE_WIDTH), np.int64)
     for line in range(world.lines):
-        lines[line] = 2 * line + 1, world.units[line], world.grams[line], -1, 0
+        unserved, together = world.terms.unserved.get(line, -1), world.terms.together.get(line, 0)
+        lines[line] = 2 * line + 1, world.units[line], world.grams[line], unserved, together
     return order, lines
 
 
@@ -144,12 +170,15 @@ class Plan:
 
     status: int
     cost: int
+    score: int
     split: int
     exact: int
     legs: list[tuple[int, int, int, int]]
     """(line, node, units, package), as ordered by the router."""
     packages: list[tuple[int, int, int, int, int]]
     """(node, zone, grams, carrier, handling)."""
+    extras: list[tuple[int, int, int, int]]
+    """(price, other, ship day, arrival day) of each package."""
 
     def nodes_by_line(self) -> tuple[int, ...]:
         return tuple(node for _, node, _, _ in self.legs)
@@ -177,6 +206,7 @@ def ask(arrays: Arrays, work: Any = WORK, legs_max: int = 256) -> Plan:
     return Plan(
         status=int(status),
         cost=int(plan[c.PLAN_COST]),
+        score=int(plan[c.PLAN_SCORE]),
         split=int(plan[c.PLAN_SPLIT]),
         exact=int(plan[c.PLAN_EXACT]),
         legs=[
@@ -184,12 +214,18 @@ def ask(arrays: Arrays, work: Any = WORK, legs_max: int = 256) -> Plan:
             for leg in legs[: plan[c.PLAN_LEGS]]
         ],
         packages=[_package(package) for package in packages[: plan[c.PLAN_PACKAGES]]],
+        extras=[_extras(package) for package in packages[: plan[c.PLAN_PACKAGES]]],
     )
 
 
 def _package(package: Integers) -> tuple[int, int, int, int, int]:
     node, zone, grams, carried, handling = (int(value) for value in package[: c.PACKAGE_HANDLING + 1])
     return node, zone, grams, carried, handling
+
+
+def _extras(package: Integers) -> tuple[int, int, int, int]:
+    price, other, ship_day, arrival_day = (int(value) for value in package[c.PACKAGE_PRICE : c.PACKAGE_WIDTH])
+    return price, other, ship_day, arrival_day
 
 
 def _node(keys: Integers, leg: Integers) -> int:

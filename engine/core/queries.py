@@ -4,8 +4,8 @@ from typing import Any
 
 from engine.core.claims import Planner, ask, node_refusal, reply_legs
 from engine.kernels import columns as c
+from engine.kernels.reach import ats
 from engine.kernels.reservations import PICKUP_NEEDS, SHIP_NEEDS
-from engine.kernels.zones import ats
 from engine.model import queries as q
 from engine.model import replies as r
 from engine.model.commands import Claim

@@ -15,16 +15,13 @@ from engine.kernels.columns import (
     LINE_GRAMS,
     LINE_SKU,
     LINES_MAX,
-    NODE_PACKAGE_COST,
-    NODE_UNIT_COST,
+    ORDER_CARRIER_WEIGHT,
+    ORDER_PRICE_WEIGHT,
     ORDER_SERVICE,
     ORDER_SPLIT_PENALTY,
     PACKAGE_CARRIER,
-    PACKAGE_GRAMS,
     PACKAGE_HANDLING,
-    PACKAGE_NODE,
-    PACKAGE_WIDTH,
-    PACKAGE_ZONE,
+    PACKAGE_PRICE,
     PLAN_COST,
     PLAN_EXACT,
     PLAN_LEGS,
@@ -35,6 +32,9 @@ from engine.kernels.columns import (
     STATUS_ROUTED,
 )
 from engine.kernels.compiled import inner
+from engine.kernels.packages import write_package, zone_of
+from engine.kernels.subsets import PER_CENT, weighted_carriage
+from engine.kernels.terms import value_of
 from engine.kernels.workspace import (
     AMOUNT,
     FIRST,
@@ -48,17 +48,17 @@ from engine.kernels.workspace import (
     MARK,
     OPEN,
     OPEN_COUNT,
+    PACK,
     PACKAGE_OF,
     PICK_COUNT,
     PICK_NODE,
     PICK_UNITS,
     SCALARS,
-    SEEN,
     TAKER,
+    UNIT,
     UNITS,
     USED,
     WHOLE,
-    ZONES_MAX,
     Answer,
     Question,
     Work,
@@ -81,40 +81,39 @@ def load(work: Work, node: int, grams: int, units: int) -> None:
 
 
 @inner
-def zone_of(work: Work, node: int) -> int:
-    """Zone of a node that was admitted in this call."""
-    return (work[0][SEEN, node] >> LINES_MAX) & (ZONES_MAX - 1)
+def carriage(network: Network, order: Integers, work: Work, goods: tuple[int, int]) -> int:
+    """Carrier's price at the order's weight for ``goods`` = (node, grams)."""
+    node, grams = goods
+    price = carrier_cost(network[2], network[3], order[ORDER_SERVICE], zone_of(work, node), grams)
+    return price if order[ORDER_CARRIER_WEIGHT] == PER_CENT else weighted_carriage(price, order[ORDER_CARRIER_WEIGHT])
 
 
 @inner
 def added_cost(network: Network, order: Integers, work: Work, goods: tuple[int, int, int]) -> int:
-    """Micros that ``goods`` (node, grams, units) add to the plan as loaded now."""
-    nodes, rates, breaks = network[0], network[2], network[3]
+    """Micros that ``goods`` (node, grams, units) add to the plan as loaded now, prices aside."""
     node, grams, units = goods
     per_node = work[0]
-    service, zone = order[ORDER_SERVICE], zone_of(work, node)
-    cost = nodes[NODE_UNIT_COST, node] * units
+    cost = per_node[UNIT, node] * units
     if per_node[LOAD_MARK, node] == work[3][SCALARS, LOAD_EPOCH] and per_node[LOAD_UNITS, node] > 0:
         before = per_node[LOAD_GRAMS, node]
-        cost -= carrier_cost(rates, breaks, service, zone, before)
-        return cost + carrier_cost(rates, breaks, service, zone, before + grams)
-    cost += nodes[NODE_PACKAGE_COST, node] + order[ORDER_SPLIT_PENALTY]
-    return cost + carrier_cost(rates, breaks, service, zone, grams)
+        cost -= carriage(network, order, work, (node, before))
+        return cost + carriage(network, order, work, (node, before + grams))
+    cost += per_node[PACK, node] + order[ORDER_SPLIT_PENALTY]
+    return cost + carriage(network, order, work, (node, grams))
 
 
 @inner
 def loaded_cost(network: Network, order: Integers, work: Work) -> int:
-    """Cost of the plan as loaded, split penalties included."""
-    nodes, rates, breaks = network[0], network[2], network[3]
+    """Cost of the plan as loaded, at the order's weights, split penalties included and prices aside."""
     per_node = work[0]
     cost, count = np.int64(0), 0
     for position in range(work[3][SCALARS, OPEN_COUNT]):
         node = per_node[OPEN, position]
         if per_node[LOAD_UNITS, node] > 0:
             count += 1
-            cost += nodes[NODE_PACKAGE_COST, node] + nodes[NODE_UNIT_COST, node] * per_node[LOAD_UNITS, node]
-            cost += carrier_cost(rates, breaks, order[ORDER_SERVICE], zone_of(work, node), per_node[LOAD_GRAMS, node])
-    return cost + order[ORDER_SPLIT_PENALTY] * (count - 1)
+            cost += per_node[PACK, node] + per_node[UNIT, node] * per_node[LOAD_UNITS, node]
+            cost += carriage(network, order, work, (node, per_node[LOAD_GRAMS, node]))
+    return cost + order[ORDER_SPLIT_PENALTY] * max(count - 1, 0)
 
 
 @inner
@@ -160,22 +159,13 @@ def mark_amounts(work: Work, line: int) -> None:
 @inner
 def pack(network: Network, order: Integers, work: Work, packages: Integers, place: tuple[int, int]) -> int:
     """Package of the node in ``place`` (node, packages so far), written when it is new."""
-    nodes, rates, breaks = network[0], network[2], network[3]
     per_node = work[0]
     node, count = place
-    if per_node[PACKAGE_OF, node] >= 0:
-        return per_node[PACKAGE_OF, node]
-    zone, grams = zone_of(work, node), per_node[LOAD_GRAMS, node]
-    packages[count, PACKAGE_NODE] = node
-    packages[count, PACKAGE_ZONE] = zone
-    packages[count, PACKAGE_GRAMS] = grams
-    packages[count, PACKAGE_CARRIER] = carrier_cost(rates, breaks, order[ORDER_SERVICE], zone, grams)
-    handling = nodes[NODE_PACKAGE_COST, node] + nodes[NODE_UNIT_COST, node] * per_node[LOAD_UNITS, node]
-    packages[count, PACKAGE_HANDLING] = handling
-    for field in range(PACKAGE_HANDLING + 1, PACKAGE_WIDTH):
-        packages[count, field] = 0
-    per_node[PACKAGE_OF, node] = count
-    return np.int64(count)
+    if per_node[PACKAGE_OF, node] < 0:
+        goods = (node, per_node[LOAD_GRAMS, node], per_node[LOAD_UNITS, node], np.int64(0))
+        write_package(network, order, work, packages[count], goods)
+        per_node[PACKAGE_OF, node] = count
+    return per_node[PACKAGE_OF, node]
 
 
 @inner
@@ -214,12 +204,18 @@ def write_loads(stock: Stock, network: Network, question: Question, work: Work, 
             legs[leg_count, LEG_SLOT] = index[position] & SLOT_MASK
             legs[leg_count, LEG_UNITS] = per_node[AMOUNT, node]
             legs[leg_count, LEG_PACKAGE] = package
+            if order[ORDER_PRICE_WEIGHT] != 0:
+                given = (index[position] & SLOT_MASK, per_node[AMOUNT, node])
+                packages[package, PACKAGE_PRICE] += value_of(stock, question, small[LINE_OF, line], given)
             leg_count += 1
             package_count = max(package_count, package + 1)
     plan[PLAN_STATUS] = STATUS_ROUTED
     plan[PLAN_LEGS] = leg_count
     plan[PLAN_PACKAGES] = package_count
-    plan[PLAN_SPLIT] = order[ORDER_SPLIT_PENALTY] * (package_count - 1)
-    plan[PLAN_COST] = loaded_cost(network, order, work)
-    plan[PLAN_SCORE] = plan[PLAN_COST]
+    plan[PLAN_SPLIT] = order[ORDER_SPLIT_PENALTY] * max(package_count - 1, 0)
+    plan[PLAN_COST] = plan[PLAN_SPLIT]
+    plan[PLAN_SCORE] = loaded_cost(network, order, work)
+    for package in range(package_count):
+        plan[PLAN_COST] += packages[package, PACKAGE_CARRIER] + packages[package, PACKAGE_HANDLING]
+        plan[PLAN_SCORE] += packages[package, PACKAGE_PRICE]
     plan[PLAN_EXACT] = 0

@@ -12,6 +12,7 @@ from numba import types
 
 from engine.kernels import columns as c
 from engine.kernels.compiled import inlined, inner, kernel
+from engine.kernels.reach import ats, ats_for, most_for
 from engine.kernels.routing import route
 from engine.kernels.stock import find_cell
 from engine.kernels.workspace import ANSWER, WORK, Answer, Work, routing_answer, routing_work
@@ -23,9 +24,6 @@ from engine.kernels.zones import (
     Integers,
     Network,
     Stock,
-    ats,
-    ats_for,
-    most_for,
 )
 
 Asked: TypeAlias = tuple[Integers, Integers, Integers]

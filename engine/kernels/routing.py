@@ -25,37 +25,29 @@ import numpy as np
 from numba import types
 
 from engine.kernels.columns import (
-    ATF,
     COST_MAX,
-    INDEX_COUNT,
-    INDEX_START,
     LEG_LINE,
     LEG_PACKAGE,
     LEG_SLOT,
     LEG_UNITS,
     LINE_GRAMS,
+    LINE_GROUP,
     LINE_SKU,
     LINE_UNITS,
+    LINE_UNSERVED,
     LINES_MAX,
-    NODE_CHANNELS,
-    NODE_FLAGS,
     NODE_PACKAGE_COST,
+    NODE_PERFORMANCE,
     NODE_UNIT_COST,
-    ORDER_CHANNEL,
+    ORDER_CARRIER_WEIGHT,
     ORDER_EXCLUDED,
     ORDER_EXCLUDED_COUNT,
-    ORDER_NEEDS,
-    ORDER_REGION,
+    ORDER_PACKAGES_MAX,
+    ORDER_PRICE_WEIGHT,
     ORDER_SERVICE,
     ORDER_SPLIT_PENALTY,
     ORDER_UNIT_SPLIT,
-    PACKAGE_CARRIER,
-    PACKAGE_GRAMS,
-    PACKAGE_HANDLING,
     PACKAGE_NODE,
-    PACKAGE_WIDTH,
-    PACKAGE_ZONE,
-    PENDING,
     PLAN_COST,
     PLAN_EXACT,
     PLAN_LEGS,
@@ -67,62 +59,58 @@ from engine.kernels.columns import (
     STATUS_ROUTED,
 )
 from engine.kernels.compiled import inner, kernel
+from engine.kernels.exact_splits import split_exactly
+from engine.kernels.loads import fits, write_loads
+from engine.kernels.packages import write_package
+from engine.kernels.partitions import choose_packages, choose_within, offer, partition
+from engine.kernels.scanning import admit_all, note_plain_terms, scan
 from engine.kernels.splitting import serve_split
-from engine.kernels.subsets import combine, count_steps, offer, partition, price_zone, weigh
+from engine.kernels.subsets import PER_CENT, combine, combine_priced, count_steps, keep_together, weigh
+from engine.kernels.terms import PACK_MAX, is_plain
 from engine.kernels.workspace import (
     ANSWER,
-    COST,
+    CHOSEN,
+    CHOSEN_COUNT,
+    COUNT_BITS,
     EPOCH,
     EPOCH_SHIFT,
-    FIRST,
     GRAMS,
+    GROUPED,
+    IS_PLAIN,
     LINE_COUNT,
     LINE_OF,
-    LINES_MASK,
-    MULTI,
-    MULTI_COUNT,
     NEVER,
-    NODE_MASK,
+    OPTIONAL,
+    PACK,
     PACKAGE_BY_LINE,
-    PRICE_MASK,
     QUESTION,
     SCALARS,
+    SCORE,
     SEEN,
-    SENDER,
     STEP_COUNT,
-    STOCKED,
     TAKER,
+    TOGETHER,
+    UNIT,
     UNITS,
+    UNSERVED,
+    VALUE,
     WHOLE,
     WORK,
     ZONE_MARK,
-    ZONES_MAX,
     Answer,
     Question,
     Work,
     routing_answer,
     routing_work,
 )
-from engine.kernels.zones import (
-    NETWORK,
-    SLOT_BITS,
-    SLOT_MASK,
-    STOCK,
-    Integers,
-    Network,
-    Stock,
-    ats,
-    ats_for,
-    carrier_cost,
-    locate,
-    most_for,
-    serves,
-)
+from engine.kernels.zones import NETWORK, STOCK, Integers, Network, Stock, carrier_cost, locate
 
+UNSERVED_MAX: Final = 1 << 49
+"""Micros that leaving a line unserved never costs more than."""
 SURELY_PRICED: Final = 1 << 12
 """An order of so many units, in so many parcels, costs less than COST_MAX whatever the network: costs and rates are below 2**40."""
 
-__all__ = ["ats", "ats_for", "carrier_cost", "most_for", "route", "routing_answer", "routing_work"]
+__all__ = ["carrier_cost", "route", "routing_answer", "routing_work"]
 
 
 @inner
@@ -134,6 +122,7 @@ def begin(network: Network, question: Question, work: Work) -> None:
     epoch = small[SCALARS, EPOCH] + 1
     small[SCALARS, EPOCH] = epoch
     small[SCALARS, WHOLE] = 0
+    small[SCALARS, IS_PLAIN] = np.int64(is_plain(order))
     small[ZONE_MARK, 0] = epoch << 1
     small[SCALARS, STEP_COUNT] = count_steps(breaks, order[ORDER_SERVICE])
     count = np.int64(0)  # typed: for a literal, `weigh` would be compiled twice
@@ -145,6 +134,7 @@ def begin(network: Network, question: Question, work: Work) -> None:
             weigh(breaks, order[ORDER_SERVICE], work, count)
             count += 1
     small[SCALARS, LINE_COUNT] = count
+    bind(lines, work)
     for position in range(ORDER_EXCLUDED, ORDER_EXCLUDED + order[ORDER_EXCLUDED_COUNT]):
         node = order[position]
         if 0 <= node < network[0].shape[1]:
@@ -152,13 +142,26 @@ def begin(network: Network, question: Question, work: Work) -> None:
 
 
 @inner
-def entries(stock: Stock, question: Question) -> int:
-    """Cells that the scans will read."""
-    skus, lines = stock[1], question[1]
-    total = 0
-    for line in range(lines.shape[0]):
-        total += skus[INDEX_COUNT, lines[line, LINE_SKU]]
-    return total
+def bind(lines: Integers, work: Work) -> None:
+    """TOGETHER and UNSERVED of every line, OPTIONAL and GROUPED."""
+    small = work[3]
+    count = small[SCALARS, LINE_COUNT]
+    small[SCALARS, OPTIONAL] = 0
+    small[SCALARS, GROUPED] = 0
+    for line in range(count):
+        together, key = np.int64(0), np.int64(0)
+        group = lines[small[LINE_OF, line], LINE_GROUP]
+        for other in range(count):
+            at = small[LINE_OF, other]
+            if other == line or (group != 0 and lines[at, LINE_GROUP] == group):
+                together |= np.int64(1) << other
+                unserved = lines[at, LINE_UNSERVED]
+                key += (min(unserved, UNSERVED_MAX) << COUNT_BITS | 1) if unserved >= 0 else NEVER >> COUNT_BITS
+        served = key >= NEVER >> COUNT_BITS
+        small[TOGETHER, line] = together
+        small[UNSERVED, line] = NEVER if served else key
+        small[SCALARS, OPTIONAL] |= np.int64(not served)
+        small[SCALARS, GROUPED] |= np.int64(together & (together - 1) != 0)
 
 
 @inner
@@ -175,161 +178,92 @@ def is_priceable(network: Network, order: Integers, work: Work) -> bool:
     for node in range(nodes.shape[1]):
         package = max(package, nodes[NODE_PACKAGE_COST, node])
         unit = max(unit, nodes[NODE_UNIT_COST, node])
+        if counters[IS_PLAIN] == 0:
+            unit = max(unit, nodes[NODE_UNIT_COST, node] + nodes[NODE_PERFORMANCE, node])
     for zone in range(rates.shape[1]):
         for step in range(rates.shape[2]):
             rate = max(rate, rates[service, zone, step])
     packages = min(units, nodes.shape[1])
+    weight = 1.0
+    for field in range(ORDER_CARRIER_WEIGHT, ORDER_PACKAGES_MAX):
+        weight = max(weight, order[field] / PER_CENT)
     each = float(package) + float(rate) + float(order[ORDER_SPLIT_PENALTY])
-    return float(units) * unit + packages * each + float(parcels) * rate < COST_MAX
+    if counters[IS_PLAIN] == 0:
+        each += PACK_MAX / LINES_MAX / weight
+    return weight * (float(units) * unit + packages * each + float(parcels) * rate) < COST_MAX
 
 
 @inner
-def admit_all(network: Network, order: Integers, work: Work) -> None:
-    """Look at every node that this call has not met yet: is it a candidate, and in which zone? Prices zones on the
-    way.
-    """
-    rates, breaks = network[2], network[3]
-    flags, channels, zones = network[0][NODE_FLAGS], network[0][NODE_CHANNELS], network[1][order[ORDER_REGION]]
-    needs, channel, service = order[ORDER_NEEDS], order[ORDER_CHANNEL], order[ORDER_SERVICE]
-    seen, zone_mark = work[0][SEEN], work[3][ZONE_MARK]
-    epoch = work[3][SCALARS, EPOCH]
-    for node in range(flags.shape[0]):
-        if seen[node] >> EPOCH_SHIFT == epoch:
-            continue
-        zone = np.int64(zones[node]) if serves(flags[node], channels[node], needs, channel) else np.int64(0)
-        if zone_mark[zone] >> 1 != epoch:
-            price_zone(rates, breaks, work, service, zone)
-        seen[node] = epoch << EPOCH_SHIFT | (zone * (zone_mark[zone] & 1)) << LINES_MAX
-
-
-@inner
-def admit_listed(network: Network, order: Integers, work: Work, count: int) -> None:
-    """The same for the first ``count`` nodes of STOCKED only: better when few nodes hold the order's SKUs."""
-    rates, breaks = network[2], network[3]
-    flags, channels, zones = network[0][NODE_FLAGS], network[0][NODE_CHANNELS], network[1][order[ORDER_REGION]]
-    needs, channel, service = order[ORDER_NEEDS], order[ORDER_CHANNEL], order[ORDER_SERVICE]
-    nodes, seen, zone_mark = work[0][STOCKED], work[0][SEEN], work[3][ZONE_MARK]
-    epoch = work[3][SCALARS, EPOCH]
-    for position in range(count):
-        node = nodes[position] & NODE_MASK
-        if seen[node] >> EPOCH_SHIFT == epoch:
-            continue
-        zone = np.int64(zones[node]) if serves(flags[node], channels[node], needs, channel) else np.int64(0)
-        if zone_mark[zone] >> 1 != epoch:
-            price_zone(rates, breaks, work, service, zone)
-        seen[node] = epoch << EPOCH_SHIFT | (zone * (zone_mark[zone] & 1)) << LINES_MAX
-
-
-@inner
-def stocked(stock: Stock, sku: int, units: int, nodes: Integers) -> int:
-    """List in ``nodes`` those with ``units`` of ``sku`` free; how many there are. Without a branch: who has stock is
-    chance.
-    """
-    cells, skus, index = stock
-    atf, pending = cells[ATF], cells[PENDING]
-    start = skus[INDEX_START, sku]
-    count = np.int64(0)
-    for position in range(start, start + skus[INDEX_COUNT, sku]):
-        slot = index[position] & SLOT_MASK
-        nodes[count & NODE_MASK] = (index[position] >> SLOT_BITS) & NODE_MASK
-        count += np.int64(atf[slot] - pending[slot] >= units)
-    return count
-
-
-@inner
-def scan(stock: Stock, network: Network, question: Question, work: Work) -> None:
-    """Candidates for each whole line: the cheapest as a package of its own, and those that serve another line too."""
-    order, lines = question
-    package_cost, unit_cost = network[0][NODE_PACKAGE_COST], network[0][NODE_UNIT_COST]
-    nodes, seen, multi = work[0][STOCKED], work[0][SEEN], work[0][MULTI]
-    subsets, carriage, small = work[1], work[2][0], work[3]
-    count = small[SCALARS, LINE_COUNT]
-    multi_count = np.int64(0)
-    all_admitted = entries(stock, question) >= network[0].shape[1]
-    if all_admitted:
-        admit_all(network, order, work)
-    for line in range(count):
-        bit = np.int64(1) << line
-        units = subsets[UNITS, bit]
-        best, sender = np.int64(NEVER), np.int64(-1)
-        found = stocked(stock, lines[small[LINE_OF, line], LINE_SKU], units, nodes)
-        if not all_admitted:
-            admit_listed(network, order, work, found)
-        for position in range(found):
-            node = nodes[position] & NODE_MASK
-            word = seen[node]
-            zone = (word >> LINES_MAX) & (ZONES_MAX - 1)
-            if zone == 0:
-                continue
-            earlier = word & LINES_MASK
-            multi[multi_count & NODE_MASK] = node
-            multi_count += np.int64((earlier != 0) & (earlier & (earlier - 1) == 0))
-            seen[node] = word | bit
-            cost = carriage[(zone << count | bit) & PRICE_MASK] + package_cost[node] + unit_cost[node] * units
-            if cost < best:
-                best = cost
-                sender = node
-        subsets[COST, bit] = best
-        subsets[SENDER, bit] = sender
-        if best < NEVER:
-            small[SCALARS, WHOLE] |= bit
-    small[SCALARS, MULTI_COUNT] = multi_count
+def settle(network: Network, order: Integers, work: Work) -> bool:
+    """The best packages for the lines that can be served whole: CHOSEN and SCORE. False when there is no way."""
+    counters = work[3][SCALARS]
+    everything = (np.int64(1) << counters[LINE_COUNT]) - 1
+    if counters[IS_PLAIN] == 1:
+        combine(network[0][NODE_PACKAGE_COST], network[0][NODE_UNIT_COST], work)
+    elif order[ORDER_PRICE_WEIGHT] == 0:
+        combine(work[0][PACK], work[0][UNIT], work)
+    else:
+        combine_priced(work)
+    if counters[GROUPED] == 1:
+        keep_together(work)
+    offer(work, order[ORDER_SPLIT_PENALTY])
+    if counters[OPTIONAL] == 0:
+        partition(work[1], everything)
+        choose_packages(work, everything, order[ORDER_SPLIT_PENALTY])
+        if counters[CHOSEN_COUNT] <= order[ORDER_PACKAGES_MAX] or order[ORDER_PACKAGES_MAX] == 0:
+            return counters[SCORE] < NEVER
+    choose_within(work, everything, order[ORDER_SPLIT_PENALTY], order[ORDER_PACKAGES_MAX])
+    return counters[SCORE] < NEVER
 
 
 @inner
 def write_packages(network: Network, question: Question, work: Work, answer: Answer) -> bool:
-    """Packages of the partition, in the order of their lowest lines, and the summary. False when they do not fit."""
-    nodes = network[0]
+    """The chosen packages, in the order of their lowest lines, and the summary. False when they do not fit."""
     penalty = question[0][ORDER_SPLIT_PENALTY]
     plan, _, packages = answer
-    seen, subsets, carriage, small = work[0][SEEN], work[1], work[2][0], work[3]
-    left = small[SCALARS, WHOLE]
-    count = 0
+    subsets, small = work[1], work[3]
+    count = small[SCALARS, CHOSEN_COUNT]
+    if count > packages.shape[0]:
+        return False
+    for line in range(small[SCALARS, LINE_COUNT]):
+        small[PACKAGE_BY_LINE, line] = -1
     cost = np.int64(0)
-    while left != 0:
-        if count == packages.shape[0]:
-            return False
-        package = subsets[FIRST, left]
-        node = subsets[TAKER, package]
-        zone = (seen[node] >> LINES_MAX) & (ZONES_MAX - 1)
-        packages[count, PACKAGE_NODE] = node
-        packages[count, PACKAGE_ZONE] = zone
-        packages[count, PACKAGE_GRAMS] = subsets[GRAMS, package]
-        packages[count, PACKAGE_CARRIER] = carriage[zone << small[SCALARS, LINE_COUNT] | package]
-        handling = nodes[NODE_PACKAGE_COST, node] + nodes[NODE_UNIT_COST, node] * subsets[UNITS, package]
-        packages[count, PACKAGE_HANDLING] = handling
-        for field in range(PACKAGE_HANDLING + 1, PACKAGE_WIDTH):
-            packages[count, field] = 0
-        cost += carriage[zone << small[SCALARS, LINE_COUNT] | package] + handling
+    for place in range(count):
+        package = small[CHOSEN, place]
+        value = np.int64(0)
         for line in range(small[SCALARS, LINE_COUNT]):
             if package >> line & 1:
-                small[PACKAGE_BY_LINE, line] = count
-        count += 1
-        left ^= package
+                small[PACKAGE_BY_LINE, line] = place
+                if question[0][ORDER_PRICE_WEIGHT] != 0:
+                    value += work[0][VALUE + line, subsets[TAKER, package]]
+        goods = (subsets[TAKER, package], subsets[GRAMS, package], subsets[UNITS, package], value)
+        cost += write_package(network, question[0], work, packages[place], goods)
     plan[PLAN_STATUS] = STATUS_ROUTED
     plan[PLAN_PACKAGES] = count
     plan[PLAN_SPLIT] = penalty * max(count - 1, 0)
     plan[PLAN_COST] = cost + plan[PLAN_SPLIT]
-    plan[PLAN_SCORE] = plan[PLAN_COST]
+    plan[PLAN_SCORE] = small[SCALARS, SCORE]
     plan[PLAN_EXACT] = 1
     return True
 
 
 @inner
 def write_legs(stock: Stock, question: Question, work: Work, answer: Answer) -> bool:
-    """One leg a line, in the order of the lines. False when they do not fit."""
+    """One leg a line that is served, in the order of the lines. False when they do not fit."""
     plan, legs, packages = answer
     small = work[3]
-    count = small[SCALARS, LINE_COUNT]
-    if count > legs.shape[0]:
-        return False
-    for leg in range(count):
-        line = small[LINE_OF, leg]
-        package = small[PACKAGE_BY_LINE, leg]
-        legs[leg, LEG_LINE] = line
-        legs[leg, LEG_SLOT] = locate(stock, question[1][line, LINE_SKU], packages[package, PACKAGE_NODE])
-        legs[leg, LEG_UNITS] = question[1][line, LINE_UNITS]
-        legs[leg, LEG_PACKAGE] = package
+    count = 0
+    for routed in range(small[SCALARS, LINE_COUNT]):
+        line, package = small[LINE_OF, routed], small[PACKAGE_BY_LINE, routed]
+        if package < 0:
+            continue
+        if count == legs.shape[0]:
+            return False
+        legs[count, LEG_LINE] = line
+        legs[count, LEG_SLOT] = locate(stock, question[1][line, LINE_SKU], packages[package, PACKAGE_NODE])
+        legs[count, LEG_UNITS] = question[1][line, LINE_UNITS]
+        legs[count, LEG_PACKAGE] = package
+        count += 1
     plan[PLAN_LEGS] = count
     return True
 
@@ -343,19 +277,43 @@ def refuse(plan: Integers) -> int:
     return np.int64(STATUS_INFEASIBLE)
 
 
+@inner
+def route_split(stock: Stock, network: Network, question: Question, work: Work, answer: Answer) -> int:
+    """The rest of ``route`` for an order with a line that no candidate can serve whole, which may be split by units."""
+    order = question[0]
+    admit_all(network, order, work)
+    if work[3][SCALARS, IS_PLAIN] == 1:
+        note_plain_terms(network, work)
+    if split_exactly(stock, network, question, work) == 1:
+        if work[3][SCALARS, SCORE] < NEVER and fits(work, answer):
+            write_loads(stock, network, question, work, answer)
+            answer[0][PLAN_SCORE] = work[3][SCALARS, SCORE]
+            answer[0][PLAN_EXACT] = 1
+            return np.int64(STATUS_ROUTED)
+        return refuse(answer[0])
+    combine(work[0][PACK], work[0][UNIT], work)
+    if work[3][SCALARS, GROUPED] == 1:
+        keep_together(work)
+    if not serve_split(stock, network, question, work, answer):
+        return refuse(answer[0])
+    if answer[0][PLAN_PACKAGES] <= order[ORDER_PACKAGES_MAX] or order[ORDER_PACKAGES_MAX] == 0:
+        return np.int64(STATUS_ROUTED)
+    return refuse(answer[0])
+
+
 @kernel(types.int64(STOCK, NETWORK, QUESTION, WORK, ANSWER))
 def route(stock: Stock, network: Network, question: Question, work: Work, answer: Answer) -> int:
-    """Decide one order; every line is served in full or the order is STATUS_INFEASIBLE. Nothing but scratch and answer
-    changes.
+    """Decide one order; every line that must be served is served in full or the order is STATUS_INFEASIBLE. Nothing but scratch and
+    answer changes.
 
     ``question`` = (order int64[ORDER_WIDTH], lines int64[lines <= LINES_MAX, LINE_WIDTH]), each SKU in one line at
     most; lines of no units are left out. ``work`` = ``routing_work(nodes_max)``, one per thread. ``answer`` =
     ``routing_answer(legs_max)``: plan, legs ordered by line and node, packages. A plan that does not fit into
     ``answer`` is STATUS_INFEASIBLE.
 
-    Candidates carry every flag of ORDER_NEEDS, serve the channel, have a zone (not 0) in which the service is offered,
-    and are not excluded by name. An order whose plans might cost COST_MAX or more is STATUS_INFEASIBLE. Returns
-    PLAN_STATUS. Raises ValueError when the scratch is too small for lines or nodes.
+    Candidates carry every flag of ORDER_NEEDS, serve the channel, have a zone (not 0) in which the service is offered, ship within the
+    horizon, pass the order's own limits (``terms.is_left_out``), and are not excluded by name. An order whose plans might cost
+    COST_MAX or more is STATUS_INFEASIBLE. Returns PLAN_STATUS. Raises ValueError when the scratch is too small for lines or nodes.
     """
     order, lines = question
     if lines.shape[0] > LINES_MAX:
@@ -367,18 +325,13 @@ def route(stock: Stock, network: Network, question: Question, work: Work, answer
         return refuse(answer[0])
     counters = work[3][SCALARS]
     scan(stock, network, question, work)
-    everything = (np.int64(1) << counters[LINE_COUNT]) - 1
-    if counters[WHOLE] != everything:
-        if order[ORDER_UNIT_SPLIT] == 0:
+    if counters[WHOLE] != (np.int64(1) << counters[LINE_COUNT]) - 1:
+        if order[ORDER_UNIT_SPLIT] != 0:
+            return route_split(stock, network, question, work, answer)
+        if counters[OPTIONAL] == 0:
             return refuse(answer[0])
-        admit_all(network, order, work)
-        combine(network[0], work)
-        if serve_split(stock, network, question, work, answer):
-            return np.int64(STATUS_ROUTED)
+    if not settle(network, order, work):
         return refuse(answer[0])
-    combine(network[0], work)
-    offer(work, order[ORDER_SPLIT_PENALTY])
-    partition(work[1], everything)
     if write_packages(network, question, work, answer) and write_legs(stock, question, work, answer):
         return np.int64(STATUS_ROUTED)
     return refuse(answer[0])

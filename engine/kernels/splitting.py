@@ -1,6 +1,6 @@
-"""Orders with a line that no node can serve whole: that line is split by units over several nodes.
+"""Very large orders with a line that no node can serve whole: that line is split by units over several nodes.
 
-A heuristic, and the plan says so (PLAN_EXACT = 0). It never fails while the candidates' free units cover the line.
+A heuristic for what ``exact_splits`` declines, and the plan says so (PLAN_EXACT = 0); prices do not lead it. It never fails while the candidates' free units cover the line.
 Here a node sends one package for all it gives, and the lines that can be served whole still are.
 
 Two starts (the lines to be split first; the whole lines first), each improved by taking one line at a time out of the
@@ -20,21 +20,23 @@ from engine.kernels.columns import (
     LINE_GRAMS,
     LINE_SKU,
     LINES_MAX,
-    NODE_PACKAGE_COST,
-    NODE_UNIT_COST,
+    ORDER_CARRIER_WEIGHT,
+    ORDER_KEEP_UNITS,
     ORDER_SERVICE,
     ORDER_SPLIT_PENALTY,
     PENDING,
+    PLAN_SCORE,
 )
 from engine.kernels.compiled import inlined, inner
 from engine.kernels.loads import added_cost, fits, lift, load, load_whole, loaded_cost, write_loads
-from engine.kernels.subsets import offer, partition
+from engine.kernels.partitions import offer, partition
+from engine.kernels.subsets import PER_CENT, weighted_carriage
 from engine.kernels.workspace import (
+    COST,
     COUNT_BITS,
     GRAMS,
     LINE_COUNT,
     LINE_OF,
-    LINES_MASK,
     LOAD_EPOCH,
     LOAD_MARK,
     LOAD_UNITS,
@@ -44,20 +46,25 @@ from engine.kernels.workspace import (
     OFFER,
     OPEN,
     OPEN_COUNT,
+    PACK,
     PICK_COUNT,
     PICK_NODE,
     PICK_UNITS,
     SCALARS,
     SEED,
     SEEN,
+    STAYS,
     STEP_BITS,
     STEP_COUNT,
     STEP_OF,
     STEP_OF_MAX,
     TAKER,
+    TOGETHER,
     TRIAL_NODE,
     TRIAL_UNITS,
+    UNIT,
     UNITS,
+    UNSERVED,
     USED,
     WHOLE,
     ZONE_BITS,
@@ -117,8 +124,9 @@ def survey(
     over.
     """
     cells, skus, index = stock
-    nodes, rates = network[0], network[2]
+    rates = network[2]
     order, lines = question
+    weight = order[ORDER_CARRIER_WEIGHT]
     per_node, small, steps = work[0], work[3], work[3][STEP_OF]
     line, left = wanted
     sku, grams = lines[small[LINE_OF, line], LINE_SKU], lines[small[LINE_OF, line], LINE_GRAMS]
@@ -129,7 +137,7 @@ def survey(
     start = skus[INDEX_START, sku]
     for position in range(start, start + skus[INDEX_COUNT, sku]):
         slot, node = index[position] & SLOT_MASK, (index[position] >> SLOT_BITS) & NODE_MASK
-        units = min(cells[ATF, slot] - cells[PENDING, slot], left)
+        units = min(spare(cells, slot, order[ORDER_KEEP_UNITS]), left)
         zone = (per_node[SEEN, node] >> LINES_MAX) & (ZONES_MAX - 1)
         if units <= 0 or zone == 0 or per_node[USED, node] == mark:
             continue
@@ -138,7 +146,9 @@ def survey(
             step = max(steps[units] & ((1 << STEP_BITS) - 1), 1) - 1
             price = card_price(steps[units], rates[service, zone, last_step], rates[service, zone, step])
         if price >= 0:  # nearly always: no load yet, and no gap in the rate card
-            cost = price + nodes[NODE_PACKAGE_COST, node] + nodes[NODE_UNIT_COST, node] * units + penalty
+            if weight != PER_CENT:
+                price = weighted_carriage(price, weight)
+            cost = price + per_node[PACK, node] + per_node[UNIT, node] * units + penalty
         else:
             cost = added_cost(network, order, work, (node, units * grams, units))
         node_score = cost / units
@@ -163,14 +173,20 @@ def keep(picks: Integers, start: int, count: int, last: tuple[int, int]) -> None
 
 
 @inner
-def most_free(stock: Stock, sku: int) -> int:
-    """Free units of ``sku`` at the node that has most of it, candidate or not; 0 when there are none."""
+def spare(cells: Integers, slot: int, kept: int) -> int:
+    """Free units of a cell beyond those that it keeps; below 0 when it has fewer."""
+    return cells[ATF, slot] - cells[PENDING, slot] - kept
+
+
+@inner
+def most_free(stock: Stock, sku: int, kept: int) -> int:
+    """Spare units of ``sku`` at the node that has most of it, candidate or not; 0 when there are none."""
     cells, skus, index = stock
     start = skus[INDEX_START, sku]
     most = np.int64(0)
     for position in range(start, start + skus[INDEX_COUNT, sku]):
         slot = index[position] & SLOT_MASK
-        most = max(most, cells[ATF, slot] - cells[PENDING, slot])
+        most = max(most, spare(cells, slot, kept))
     return most
 
 
@@ -186,11 +202,12 @@ def sweep(stock: Stock, question: Question, work: Work, line: int) -> bool:
     sku = question[1][small[LINE_OF, line], LINE_SKU]
     start = skus[INDEX_START, sku]
     small[SCALARS, MARK] += 1
-    count, threshold = 0, most_free(stock, sku)
+    kept = question[0][ORDER_KEEP_UNITS]
+    count, threshold = 0, most_free(stock, sku, kept)
     while left > 0 and threshold > 0:
         for position in range(start, start + skus[INDEX_COUNT, sku]):
             slot, node = index[position] & SLOT_MASK, index[position] >> SLOT_BITS
-            free = cells[ATF, slot] - cells[PENDING, slot]
+            free = spare(cells, slot, kept)
             if free < threshold or left == 0 or per_node[USED, node] == small[SCALARS, MARK]:
                 continue
             if per_node[SEEN, node] & ZONE_BITS != 0:
@@ -258,13 +275,14 @@ def place_whole(network: Network, order: Integers, work: Work) -> None:
         if per_node[LOAD_UNITS, node] == 0 or absorbers == ABSORBERS_MAX:
             continue
         absorbers += 1
-        lines = per_node[SEEN, node] & LINES_MASK
+        lines = per_node[SEEN, node] & small[SCALARS, WHOLE]
         subset = lines
         while subset != 0:
-            cost = added_cost(network, order, work, (node, subsets[GRAMS, subset], subsets[UNITS, subset]))
-            if cost << COUNT_BITS < subsets[OFFER, subset]:
-                subsets[OFFER, subset] = cost << COUNT_BITS
-                subsets[TAKER, subset] = node
+            if subsets[COST, subset] < NEVER:  # else it tears apart what travels together
+                cost = added_cost(network, order, work, (node, subsets[GRAMS, subset], subsets[UNITS, subset]))
+                if cost << COUNT_BITS < subsets[OFFER, subset]:
+                    subsets[OFFER, subset] = cost << COUNT_BITS
+                    subsets[TAKER, subset] = node
             subset = (subset - 1) & lines
     partition(subsets, small[SCALARS, WHOLE])
     load_whole(work, 1)
@@ -276,8 +294,9 @@ def spread_all(stock: Stock, network: Network, question: Question, work: Work, a
     first.
     """
     small = work[3]
+    placed = small[SCALARS, WHOLE] | small[SCALARS, STAYS]
     for line in range(small[SCALARS, LINE_COUNT]):
-        if small[SCALARS, WHOLE] >> line & 1 == 0:
+        if placed >> line & 1 == 0:
             if again:
                 lift(question, work, line)
             if not spread(stock, network, question, work, line):
@@ -286,11 +305,34 @@ def spread_all(stock: Stock, network: Network, question: Question, work: Work, a
 
 
 @inner
+def leave(work: Work) -> int:
+    """Fill STAYS: what may stay and cannot be served whole. Returns what that costs; NEVER when lines that must travel together cannot."""
+    small = work[3]
+    small[SCALARS, STAYS] = 0
+    cost = np.int64(0)
+    for line in range(small[SCALARS, LINE_COUNT]):
+        small[PICK_COUNT, line] = 0
+        together = small[TOGETHER, line]
+        if together & ~small[SCALARS, WHOLE] == 0 or small[SCALARS, STAYS] >> line & 1 == 1:
+            continue
+        if small[UNSERVED, line] < NEVER:
+            small[SCALARS, STAYS] |= together
+            cost += small[UNSERVED, line] >> COUNT_BITS
+        elif together & (together - 1) != 0:
+            return np.int64(NEVER)
+    small[SCALARS, WHOLE] &= ~small[SCALARS, STAYS]
+    return cost
+
+
+@inner
 def serve_split(stock: Stock, network: Network, question: Question, work: Work, answer: Answer) -> bool:
     """Best plan found for an order with lines to split, after the scans and ``combine``. False: not enough, or no
     room.
     """
     order, counters = question[0], work[3][SCALARS]
+    unserved = leave(work)
+    if unserved >= NEVER:
+        return False
     best, written = np.int64(NEVER), False
     for whole_first in range(2 if counters[WHOLE] != 0 else 1):
         counters[LOAD_EPOCH] += 1
@@ -311,4 +353,5 @@ def serve_split(stock: Stock, network: Network, question: Question, work: Work, 
             if cost < best and fits(work, answer):
                 best, written = cost, True
                 write_loads(stock, network, question, work, answer)
+                answer[0][PLAN_SCORE] += unserved
     return written

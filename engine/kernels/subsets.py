@@ -1,17 +1,17 @@
-"""What subsets of an order's lines weigh, cost as one package, and how to partition them: the exact half of the router.
+"""What subsets of an order's lines weigh, and what each costs as one package, at best.
 
 A subset is a bit mask over the lines routed.
 """
 
+from typing import Final
+
 import numpy as np
 
-from engine.kernels.columns import LINES_MAX, NODE_PACKAGE_COST, NODE_UNIT_COST
+from engine.kernels.columns import COST_MAX, LINES_MAX, ORDER_CARRIER_WEIGHT, ORDER_SERVICE
 from engine.kernels.compiled import inner
 from engine.kernels.workspace import (
     COST,
-    COUNT_BITS,
     EPOCH,
-    FIRST,
     FRONT_BITS,
     FRONT_LINES,
     FRONT_MAX,
@@ -25,21 +25,27 @@ from engine.kernels.workspace import (
     MULTI_COUNT,
     NEVER,
     NODE_MASK,
-    OFFER,
+    PACK,
     PARCELS,
     SCALARS,
     SEEN,
     SENDER,
     STEP,
     STEP_COUNT,
-    TAKER,
-    TOTAL,
+    SUM,
+    TOGETHER,
+    UNIT,
     UNITS,
+    VALUE,
     ZONE_MARK,
     ZONES_MAX,
     Work,
 )
 from engine.kernels.zones import PADDING, Integers, carrier_cost
+
+PER_CENT: Final = 100
+CARRIAGE_MAX: Final = 1 << 49
+"""Micros that a carrier never gets for a package, at its weight: an order's sum stays below COST_MAX."""
 
 
 @inner
@@ -76,10 +82,11 @@ def weigh(breaks: Integers, service: int, work: Work, line: int) -> None:
 
 
 @inner
-def price_zone(rates: Integers, breaks: Integers, work: Work, service: int, zone: int) -> int:
-    """Fill the row of ``zone`` with the carrier's price of every subset; its ZONE_MARK, even when ``service`` does not
-    go there.
+def price_zone(rates: Integers, breaks: Integers, work: Work, order: Integers, zone: int) -> int:
+    """Fill the row of ``zone`` with the carrier's price of every subset at the order's weight; its ZONE_MARK, even when the service
+    does not go there.
     """
+    service = order[ORDER_SERVICE]
     subsets, carriage, small = work[1], work[2][0], work[3]
     count = small[SCALARS, LINE_COUNT]
     size = 1 << count
@@ -105,7 +112,19 @@ def price_zone(rates: Integers, breaks: Integers, work: Work, service: int, zone
             carriage[zone << count | subset] = price
         else:  # a gap in the rate card: the package goes at the next step offered
             carriage[zone << count | subset] = carrier_cost(rates, breaks, service, zone, subsets[GRAMS, subset])
+    if order[ORDER_CARRIER_WEIGHT] != PER_CENT:
+        for subset in range(1, size):
+            at = zone << count | subset
+            carriage[at] = weighted_carriage(carriage[at], order[ORDER_CARRIER_WEIGHT])
     return small[ZONE_MARK, zone]
+
+
+@inner
+def weighted_carriage(price: int, weight: int) -> int:
+    """A carrier's price at a weight in per cent, CARRIAGE_MAX at most."""
+    if price > COST_MAX // max(weight, PER_CENT):
+        return np.int64(CARRIAGE_MAX)
+    return min(price * weight // PER_CENT, np.int64(CARRIAGE_MAX))
 
 
 @inner
@@ -136,12 +155,11 @@ def remember(small: Integers, zone: int, lines: int, costs: tuple[int, int], nod
 
 
 @inner
-def combine(nodes: Integers, work: Work) -> None:
+def combine(package_cost: Integers, unit_cost: Integers, work: Work) -> None:
     """Cheapest sender of every subset of two lines or more; of equally cheap ones the lowest index."""
     seen, multi = work[0][SEEN], work[0][MULTI]
     units, best, sender = work[1][UNITS], work[1][COST], work[1][SENDER]
     carriage, small = work[2][0], work[3]
-    package_cost, unit_cost = nodes[NODE_PACKAGE_COST], nodes[NODE_UNIT_COST]
     front_lines, front_node = small[FRONT_LINES], small[FRONT_NODE]
     front_package, front_unit = small[FRONT_PACKAGE], small[FRONT_UNIT]
     count = small[SCALARS, LINE_COUNT]
@@ -191,69 +209,74 @@ def combine(nodes: Integers, work: Work) -> None:
 
 
 @inner
-def offer(work: Work, penalty: int) -> None:
-    """Turn the cheapest packages into keys: each carries the penalty, which the plan refunds once."""
-    subsets = work[1]
-    for subset in range(1, 1 << work[3][SCALARS, LINE_COUNT]):
-        cost = subsets[COST, subset]
-        subsets[OFFER, subset] = ((cost + penalty) << COUNT_BITS | 1) if cost < NEVER else NEVER
-        subsets[TAKER, subset] = subsets[SENDER, subset]
+def line_cost(work: Work, node: int, line: int) -> int:
+    """What a whole line costs at a node beside package and carrier: its units and their prices."""
+    return work[0][UNIT, node] * work[1][UNITS, np.int64(1) << line] + work[0][VALUE + line, node]
 
 
 @inner
-def node_in(subsets: Integers, subset: int, package: int, bit: int) -> int:
-    """Node of the line ``bit`` when ``subset`` is served by ``package`` first and the rest at its best."""
-    rest = subset ^ package
-    while package & bit == 0:
-        package = subsets[FIRST, rest]
-        rest ^= package
-    return subsets[TAKER, package]
-
-
-@inner
-def precedes(subsets: Integers, subset: int, package: int, other: int) -> bool:
-    """Whether starting ``subset`` with ``package`` gives the smaller list of nodes by line than starting it with
-    ``other``.
-    """
-    left = subset
-    while left != 0:
-        bit = left & -left
-        one, two = node_in(subsets, subset, package, bit), node_in(subsets, subset, other, bit)
-        if one != two:
-            return one < two
-        left ^= bit
-    return False
-
-
-@inner
-def choose(subsets: Integers, subset: int) -> None:
-    """Best partition of ``subset``, given those of all its remainders: which package holds its lowest line."""
-    keys, totals = subsets[OFFER], subsets[TOTAL]
-    lowest = subset & -subset
-    rest = subset ^ lowest
-    best, first = np.int64(NEVER), lowest
-    others = rest
-    while True:
-        key = keys[others | lowest] + totals[rest ^ others]
-        if key < best or (key == best and key < NEVER and precedes(subsets, subset, others | lowest, first)):
-            best, first = key, others | lowest
-        if others == 0:
-            break
-        others = (others - 1) & rest
-    totals[subset] = best
-    subsets[FIRST, subset] = first
-
-
-@inner
-def partition(subsets: Integers, whole: int) -> None:
-    """Best partition of the lines ``whole`` into packages, readable from FIRST. Remainders never hold the lowest
-    line.
-    """
-    subsets[TOTAL, 0] = 0
-    rest = whole & (whole - 1)
-    subset = (0 - rest) & rest
+def offer_some(work: Work, node: int, lines: int, row: int) -> None:
+    """Let a node offer every subset of ``lines``; ``row``: where its zone begins among the carrier's prices."""
+    best, sender, sums, carriage = work[1][COST], work[1][SENDER], work[1][SUM], work[2][0]
+    line, cost = np.int64(0), np.int64(0)
+    sums[0] = work[0][PACK, node]
+    subset = lines & -lines
     while subset != 0:
-        choose(subsets, subset)
-        subset = (subset - rest) & rest
-    if whole != 0:
-        choose(subsets, whole)
+        if subset & (subset - 1) == 0:  # the first subset with this line
+            while subset >> line != 1:
+                line += 1
+            cost = line_cost(work, node, line)
+        below = subset ^ (np.int64(1) << line)
+        sums[subset] = sums[below] + cost
+        offer = carriage[row | subset] + sums[subset]
+        if offer <= best[subset] and (offer < best[subset] or node < sender[subset]):
+            best[subset] = offer
+            sender[subset] = node
+        subset = (subset - lines) & lines
+
+
+@inner
+def offer_most(work: Work, node: int, lines: int, row: int) -> None:
+    """The same, without a branch for each subset: better where ``lines`` are all lines, or all but one."""
+    best, sender, sums, carriage = work[1][COST], work[1][SENDER], work[1][SUM], work[2][0]
+    count = work[3][SCALARS, LINE_COUNT]
+    others = ~lines
+    sums[0] = work[0][PACK, node]
+    for line in range(count):
+        half = np.int64(1) << line
+        cost = line_cost(work, node, line) if lines >> line & 1 else np.int64(0)
+        for below in range(half):
+            sums[half + below] = sums[below] + cost
+    for subset in range(np.int64(1) << count):
+        offer = carriage[row + subset] + sums[subset]
+        better = (subset & others == 0) & ((offer < best[subset]) | ((offer == best[subset]) & (node < sender[subset])))
+        best[subset] = offer if better else best[subset]
+        sender[subset] = node if better else sender[subset]
+
+
+@inner
+def combine_priced(work: Work) -> None:
+    """``combine`` where what a line costs at a node depends on both: no node can be passed over for another one."""
+    seen, multi, small = work[0][SEEN], work[0][MULTI], work[3]
+    count = small[SCALARS, LINE_COUNT]
+    everything = (np.int64(1) << count) - 1
+    for position in range(small[SCALARS, MULTI_COUNT]):
+        node = multi[position] & NODE_MASK
+        lines = seen[node] & LINES_MASK
+        row = ((seen[node] >> LINES_MAX) & (ZONES_MAX - 1)) << count
+        missing = everything ^ lines
+        if missing & (missing - 1) == 0 and count > 2:
+            offer_most(work, node, lines, row)
+        else:
+            offer_some(work, node, lines, row)
+
+
+@inner
+def keep_together(work: Work) -> None:
+    """No package holds a part of lines that travel together."""
+    best, small = work[1][COST], work[3]
+    count = small[SCALARS, LINE_COUNT]
+    for subset in range(1, np.int64(1) << count):
+        for line in range(count):
+            if subset >> line & 1 and small[TOGETHER, line] & ~subset != 0:
+                best[subset] = NEVER

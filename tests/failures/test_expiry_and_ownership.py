@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from engine.client import StockpoolError
 from engine.kernels import columns as c
-from engine.kernels import zones
+from engine.kernels import reach
 from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.limits import SECOND_NS
@@ -207,7 +207,7 @@ def test_many_holds_on_one_hot_sku_expire_together() -> None:
     """tigerbeetle/tigerbeetle#3658: 100,000 holds on one SKU end in one instant and one decision; nothing is left behind, and all
     their units are held again at once.
     """
-    count = 100_000 if hasattr(zones.ats, "py_func") else 2_000  # interpreted kernels take fifty times as long
+    count = 100_000 if hasattr(reach.ats, "py_func") else 2_000  # interpreted kernels take fifty times as long
     store = Store(replace(SMALL, open_reservations_max=count, reservation_legs_max=count, batch_items_max=1_000))
     store.stock(("A", "dc", count))
     claims = m.ClaimColumns.of([ship([("A", 1)], ttl_ns=MINUTE_NS)] * 1_000)

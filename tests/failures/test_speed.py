@@ -17,7 +17,7 @@ import pytest
 
 from engine.journal.codec import encode
 from engine.kernels import columns as c
-from engine.kernels import zones
+from engine.kernels import reach
 from engine.kernels.effects import apply_effects
 from engine.model import commands as m
 from engine.model.network import Sku
@@ -146,7 +146,7 @@ def reads_of_ats(store: Store, sku: int) -> tuple[int, int]:
     """Availability of a SKU for the first channel, and how many elements were read for it."""
     stock = tuple(array.view(Counted) for array in store.machine.pool.stock.arrays)
     Counted.reads = 0
-    kernel = getattr(zones.ats, "py_func", zones.ats)
+    kernel = getattr(reach.ats, "py_func", reach.ats)
     units = kernel(stock, store.machine.pool.network.node_rows, sku, 0, c.FLAG_OPEN | c.FLAG_SHIPS)
     return int(units), Counted.reads
 

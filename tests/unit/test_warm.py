@@ -24,8 +24,8 @@ from engine.demo.server import ServerFailedError
 from engine.kernels.cache import cache_folder, compiled_count, is_complete
 
 FOLDER = Path(kernels.__path__[0])
-ZONES_KERNELS = 4
-STOCK_KERNELS = 7
+ZONES_KERNELS = 1
+STOCK_KERNELS = 4
 """Those of `stock`, and those of `zones`, which it imports."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any, NamedTuple
 
 from engine.model.commands import Claim
@@ -13,6 +14,11 @@ from engine.model.replies import Cost, Leg, Shortage
 from engine.proof.oracle.state import Choice, HeldLeg, Pair, State
 
 SHIP, PICKUP = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
+SPLIT_STATES_MAX, SPLIT_PACKAGES_MAX, SPLIT_STEPS_MAX = 1 << 10, 127, 1 << 22
+"""Above them the engine may split an order by units at more than the least cost, and says so: states (units + 1 of each line that is split,
+2 of the others), packages, states x states x packages."""
+SPLITS_CHECKED_MAX = 16
+"""States up to which the oracle looks for the cheapest split itself."""
 
 
 class Refused(Exception):
@@ -213,9 +219,42 @@ def _price(state: State, question: Question, wanted: dict[str, int], choice: Cho
         assert choice == {(sku, box.node): wanted[sku] for box, skus in plan for sku in skus}, "not the cheapest plan"
     else:
         boxes = boxes_by_node(state, question.destination, question.service, choice)
+        states = prod(2 if whole[sku] else units + 1 for sku, units in wanted.items())
+        packages = min(sum(1 if whole[sku] else units for sku, units in wanted.items()), len(state.nodes))
+        exact = (
+            packages <= SPLIT_PACKAGES_MAX and states <= SPLIT_STATES_MAX and states**2 * packages <= SPLIT_STEPS_MAX
+        )
+        if states <= SPLITS_CHECKED_MAX:
+            cost = sum(box.carrier + box.handling for box in boxes) + penalty * (len(boxes) - 1)
+            assert not exact or cost == _cheapest_split(state, question, wanted, whole), "not the cheapest split"
     carrier, handling = sum(box.carrier for box in boxes), sum(box.handling for box in boxes)
     split = penalty * (len(boxes) - 1)
     return boxes, Cost(carrier + handling + split, carrier, handling, split, len(boxes), exact)
+
+
+def _cheapest_split(state: State, question: Question, wanted: dict[str, int], whole: dict[str, list[str]]) -> int:
+    """The least cost of sending everything, one package a node: what could be sent so far, and by whom next."""
+    penalty = state.policies[state.channels[question.channel].policy_key].split_penalty_micros
+    skus = list(wanted)
+    served = {(0,) * len(skus): -penalty}
+    for node in candidates(state, question):
+        parts = [
+            (0, wanted[sku])
+            if node in whole[sku]
+            else range(0 if whole[sku] else min(state.free((sku, node)), wanted[sku]) + 1)
+            for sku in skus
+        ]
+        after = dict(served)
+        for given in product(*[part or (0,) for part in parts]):
+            if any(given):
+                units = {sku: count for sku, count in zip(skus, given, strict=True) if count}
+                box = box_of(state, question.destination, question.service, node, units)
+                for before, spent in served.items():
+                    total = tuple(one + two for one, two in zip(before, given, strict=True))
+                    cost = spent + box.carrier + box.handling + penalty
+                    after[total] = min(after.get(total, cost), cost)
+        served = after
+    return served[tuple(wanted.values())]
 
 
 def box_of(state: State, region: str, service: str, node: str, units: dict[str, int]) -> Box:
