@@ -51,7 +51,7 @@ def demo(
         _require_report_folder(report)
         screen_console = console(stderr=as_json)
         result = _run(
-            partial(_scenario, seed, data, days),
+            partial(load_scenario, seed, data, days),
             RunOptions(days, orders, in_flight),
             journal,
             keep=keep,
@@ -69,7 +69,8 @@ def demo(
             raise typer.Exit(FAILED)
 
 
-def _scenario(seed: int, data: Path | None, days: int, say: "Callable[[str], None]") -> "Scenario":
+def load_scenario(seed: int, data: Path | None, days: int, say: "Callable[[str], None]") -> "Scenario":
+    """The invented chain, or what a folder holds; ``say`` is told of rows that are left out. Raises CommandFailed."""
     if data is None:
         from engine.demo.sample import sample_scenario
 

@@ -17,6 +17,10 @@ COMMANDS = {
     "import": ("engine.cli.imports:import_files", "Bring in nodes, SKUs, counts, orders and returns from files."),
     "status": ("engine.cli.operation:status", "Print counts and totals of a server."),
     "audit": ("engine.cli.operation:audit", "Recompute every derived quantity and compare; on the wire or offline."),
+    "simulate": (
+        "engine.cli.trials:simulate",
+        "Play one stream of orders under several policies, and compare cost and service.",
+    ),
     "simulate-faults": (
         "engine.cli.simulate:simulate_faults",
         "Let everything fail in a simulated world, by one seed, and check every promise.",

@@ -20,8 +20,8 @@ _MICROS = 1_000_000
 _WEEK = 7
 _DAILY_MAX = 60
 """Up to so many days rates are drawn by day; beyond, by week."""
-_WIDTH = 9.6
-_STYLE: Any = {
+WIDTH = 9.6
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9.5,
     "svg.fonttype": "none",
@@ -55,8 +55,8 @@ def draw_charts(report: Report) -> dict[str, str]:
         "pace": (_pace, len(report.samples) > 2),
         "stock": (_stock, len(report.samples) > 2),
     }
-    with mpl.rc_context(_STYLE):
-        return {name: _svg(draw(report)) for name, (draw, wanted) in drawings.items() if wanted}
+    with mpl.rc_context(STYLE):
+        return {name: svg_of(draw(report)) for name, (draw, wanted) in drawings.items() if wanted}
 
 
 def is_weekly(report: Report) -> bool:
@@ -100,7 +100,7 @@ def _fill(report: Report) -> Figure:
 
 
 def _cost(report: Report) -> Figure:
-    figure = Figure(figsize=(_WIDTH, 2.5), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2.5), layout="constrained")
     money, split = figure.subplots(1, 2)
     for channel in _shipping(report):
         colour = colour_of(report, channel.channel)
@@ -175,7 +175,7 @@ def _pace(report: Report) -> Figure:
 
 
 def _stock(report: Report) -> Figure:
-    figure = Figure(figsize=(_WIDTH, 2.3), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2.3), layout="constrained")
     free, promised = figure.subplots(1, 2)
     at = [one.at_s for one in report.samples]
     free.plot(
@@ -201,11 +201,12 @@ def _stock(report: Report) -> Figure:
 
 
 def _canvas(height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots()
 
 
-def _svg(figure: Figure) -> str:
+def svg_of(figure: Figure) -> str:
+    """A figure as a picture that stands inside a page."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()

@@ -1,0 +1,120 @@
+"""A trial as one HTML page that needs nothing beside itself. Needs the extra ``demo``."""
+
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from engine.demo.charts import PALETTE, STYLE, WIDTH, svg_of
+from engine.demo.page import style_sheet
+from engine.trials.bound import lost_unit_micros
+from engine.trials.comparison import DAY_COLUMNS, MEASURES, Interval, Result
+from engine.trials.run import Trial
+from engine.trials.wording import told, told_interval
+
+TEMPLATE = "trial.html.j2"
+_MICROS = 1_000_000
+_FRONTIER = ("split_rate", "cost_per_order")
+"""Across and up."""
+
+
+def write_page(trial: Trial, path: Path) -> None:
+    """Writes the page to ``path``. Raises OSError."""
+    path.write_text(render_page(trial), encoding="utf-8")
+
+
+def render_page(trial: Trial) -> str:
+    """The page as text; the same trial gives the same text."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files("engine.trials").joinpath(TEMPLATE).read_text(encoding="utf-8"))
+    names = list(trial.tallies)
+    with mpl.rc_context(STYLE):
+        charts = {"frontier": svg_of(_frontier(trial)), "days": svg_of(_days(trial))}
+    return template.render(
+        css=style_sheet(),
+        stream=trial.stream,
+        seed=trial.seed,
+        version=version("stockpool"),
+        names=names,
+        colours=dict(zip(names, PALETTE * (1 + len(names) // len(PALETTE)), strict=False)),
+        measures=MEASURES,
+        results=by_measure(trial.results),
+        bound_micros=int(trial.tallies[names[0]][:, DAY_COLUMNS.index("bound_micros") - 1].sum()),
+        lost_unit_micros=lost_unit_micros(trial.stream),
+        charts={name: Markup(svg) for name, svg in charts.items()},  # noqa: S704 - drawn here, from numbers
+        told=told,
+        told_interval=told_interval,
+    )
+
+
+def by_measure(results: list[Result]) -> dict[str, dict[str, Result]]:
+    """Results by measure and policy."""
+    found: dict[str, dict[str, Result]] = {}
+    for each in results:
+        found.setdefault(each.measure, {})[each.policy] = each
+    return found
+
+
+def _frontier(trial: Trial) -> Figure:
+    """Cost against split rate, a point a policy. Bars are the intervals of the differences to the first, which are what can be told apart."""
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    axes = figure.subplots()
+    results = by_measure(trial.results)
+    for at, name in enumerate(trial.tallies):
+        found = [results[measure][name] for measure in _FRONTIER]
+        across, up = found[0].value, found[1].value
+        if across is None or up is None:
+            continue
+        colour = PALETTE[at % len(PALETTE)]
+        x, y = 100 * across.value, up.value / _MICROS
+        axes.errorbar(
+            x,
+            y,
+            xerr=_bars(found[0].difference, 100.0),
+            yerr=_bars(found[1].difference, 1 / _MICROS),
+            fmt="o",
+            color=colour,
+            markersize=7,
+            label=name,
+        )
+        axes.annotate(name, (x, y), xytext=(8, 6), textcoords="offset points", color=colour)
+    axes.set_xlabel("parcel orders that left from several nodes")
+    axes.set_ylabel(f"{trial.stream.currency_code} a parcel order")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
+    axes.margins(0.15)
+    return figure
+
+
+def _bars(interval: Interval | None, scale: float) -> list[list[float]] | None:
+    if interval is None or interval.low is None or interval.high is None:
+        return None
+    return [[scale * (interval.value - interval.low)], [scale * (interval.high - interval.value)]]
+
+
+def _days(trial: Trial) -> Figure:
+    """Cost of a parcel order by day."""
+    figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
+    axes = figure.subplots()
+    cost, sent = DAY_COLUMNS.index("cost_micros") - 1, DAY_COLUMNS.index("sent_orders") - 1
+    for at, (name, sums) in enumerate(trial.tallies.items()):
+        days = np.flatnonzero(sums[:, sent])
+        axes.plot(
+            days,
+            sums[days, cost] / sums[days, sent] / _MICROS,
+            color=PALETTE[at % len(PALETTE)],
+            linewidth=1.4,
+            marker="o" if len(days) < 40 else "",
+            markersize=3,
+            label=name,
+        )
+    axes.set_xlabel("day")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel(f"{trial.stream.currency_code} a parcel order")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=max(len(trial.tallies), 1), borderaxespad=0.2)
+    return figure
