@@ -157,7 +157,9 @@ def _print(trial: "Trial") -> None:
     for name in names:
         table.add_column(name, justify="right")
     found = {(each.policy, each.measure): each for each in trial.results}
-    for measure in MEASURES:
+    for before, measure in zip((None, *MEASURES), MEASURES, strict=False):
+        if before is not None and before.group != measure.group:
+            table.add_section()
         told = [told_reach(found[name, measure.name].value, measure.unit) for name in names]
         table.add_row(measure.name.replace("_", " "), *told)
         if len(names) > 1:

@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 from engine.kernels.zones import Integers
 from engine.trials.player import Sent
 
+_DAYS_MIN = 3
+"""With two days Student's t is 12.7: an interval would say nothing."""
 _NORMAL = 1.959964
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 """97.5 % quantiles of Student's t with 1 to 10 degrees of freedom."""
 _PROMISED = ("ship", "marketplace", "pickup")
 _SHIPPED = ("ship", "marketplace")
 _FIELDS = (
-    "days", "asked_units", "filled_units", "orders", "refused_orders", "sent_orders", "split_orders", "shipments", "cost_micros",
-    "walk_in_units", "walk_in_filled", "unfilled_micros", "return_micros", "loss_micros", "bound_micros", "above_bound_micros",
+    "days", "asked_units", "filled_units", "orders", "refused_orders", "sent_orders", "split_orders", "scattered_orders", "shipments",
+    "carrier_micros", "handling_micros", "walk_in_units", "walk_in_filled", "unfilled_micros", "return_micros", "loss_micros",
+    "bound_micros", "above_bound_micros",
 )  # fmt: skip
 _AT = {name: at for at, name in enumerate(_FIELDS)}
 
@@ -32,6 +35,8 @@ Tally = NDArray[np.int64]
 class Measure(NamedTuple):
     """``over`` / ``under``, both sums over days. ``unit``: "money" in micros, "share" of a whole, "gap" (may be above 1), or "number"."""
 
+    group: str
+    """Of measures that are shown together."""
     name: str
     over: tuple[str, ...]
     under: str
@@ -39,32 +44,58 @@ class Measure(NamedTuple):
     meaning: str
 
 
+_COST = ("carrier_micros", "handling_micros")
 MEASURES = (
     Measure(
-        "cost_per_order", ("cost_micros",), "sent_orders", "money", "carrier and handling of a parcel order that left"
+        "cost", "cost_per_order", _COST, "sent_orders", "money", "carrier and handling of a parcel order that left"
     ),
-    Measure("fill_rate", ("filled_units",), "asked_units", "share", "units that left, of those ordered but at tills"),
-    Measure("split_rate", ("split_orders",), "sent_orders", "share", "parcel orders that left from several nodes"),
-    Measure("shipments_per_order", ("shipments",), "sent_orders", "number", "nodes that a parcel order left from"),
+    Measure("cost", "carrier_per_order", _COST[:1], "sent_orders", "money", "what the carrier takes of it"),
+    Measure("cost", "cost_per_day", (*_COST, "return_micros"), "days", "money", "carrier and handling, and returns"),
     Measure(
-        "refused_rate", ("refused_orders",), "orders", "share", "orders, but at tills, of which no unit was granted"
-    ),
-    Measure("walk_in_fill_rate", ("walk_in_filled",), "walk_in_units", "share", "units that walk-ins found"),
-    Measure("cost_per_day", ("cost_micros", "return_micros"), "days", "money", "carrier and handling, and returns"),
-    Measure("unfilled_per_day", ("unfilled_micros",), "days", "money", "price of units that were not filled"),
-    Measure(
+        "cost",
         "loss_per_day",
         ("loss_micros",),
         "days",
         "money",
         "carrier and handling of parcel orders, and for each unit that was not filled its price and a fixed penalty",
     ),
-    Measure("gap_to_hindsight", ("above_bound_micros",), "bound_micros", "gap", "loss above the hindsight bound"),
+    Measure(
+        "cost", "gap_to_hindsight", ("above_bound_micros",), "bound_micros", "gap", "loss above the hindsight bound"
+    ),
+    Measure(
+        "service",
+        "fill_rate",
+        ("filled_units",),
+        "asked_units",
+        "share",
+        "units that left, of those ordered but at tills",
+    ),
+    Measure(
+        "service",
+        "refused_rate",
+        ("refused_orders",),
+        "orders",
+        "share",
+        "orders, but at tills, of which no unit was granted",
+    ),
+    Measure("service", "walk_in_fill_rate", ("walk_in_filled",), "walk_in_units", "share", "units that walk-ins found"),
+    Measure(
+        "service", "unfilled_per_day", ("unfilled_micros",), "days", "money", "price of units that were not filled"
+    ),
+    Measure(
+        "splits", "split_rate", ("split_orders",), "sent_orders", "share", "parcel orders that left from several nodes"
+    ),
+    Measure(
+        "splits", "three_or_more", ("scattered_orders",), "sent_orders", "share", "those that left from three or more"
+    ),
+    Measure(
+        "splits", "shipments_per_order", ("shipments",), "sent_orders", "number", "nodes that a parcel order left from"
+    ),
 )
 
 
 class Interval(NamedTuple):
-    """A value and where it may lie; ``low`` and ``high`` are None with fewer than two days, or when all there is lies on one of them."""
+    """A value and where it may lie; ``low`` and ``high`` are None with fewer than three days, or when all there is lies on one of them."""
 
     value: float
     low: float | None
@@ -97,8 +128,8 @@ def tally(rows: Sequence[Sent], bound: Integers, lost_unit_micros: int) -> Tally
             _add_order(day, row)
     units = {name: sums[:, at] for name, at in _AT.items() if name.endswith(("_units", "_filled"))}
     unfilled = units["asked_units"] - units["filled_units"] + units["walk_in_units"] - units["walk_in_filled"]
-    sums[:, _AT["loss_micros"]] = sums[:, _AT["cost_micros"]] + sums[:, _AT["unfilled_micros"]]
-    sums[:, _AT["loss_micros"]] += unfilled * lost_unit_micros
+    paid = sums[:, [_AT[name] for name in (*_COST, "unfilled_micros")]].sum(axis=1)
+    sums[:, _AT["loss_micros"]] = paid + unfilled * lost_unit_micros
     sums[:, _AT["bound_micros"]] = bound
     if bound.any():
         sums[:, _AT["above_bound_micros"]] = sums[:, _AT["loss_micros"]] - bound
@@ -113,8 +144,10 @@ def _add_order(day: Tally, row: Sent) -> None:
     if row.kind in _SHIPPED and row.shipments:
         day[_AT["sent_orders"]] += 1
         day[_AT["split_orders"]] += row.shipments > 1
+        day[_AT["scattered_orders"]] += row.shipments > 2
         day[_AT["shipments"]] += row.shipments
-        day[_AT["cost_micros"]] += row.carrier_micros + row.handling_micros
+        day[_AT["carrier_micros"]] += row.carrier_micros
+        day[_AT["handling_micros"]] += row.handling_micros
 
 
 def compare(tallies: Mapping[str, Tally]) -> list[Result]:
@@ -151,7 +184,7 @@ def _interval(ratios: NDArray[np.float64], *, is_share: bool = False) -> Interva
     day_count = len(without)
     if not np.isfinite(value):
         return None
-    if day_count < 2 or not np.isfinite(without).all():
+    if day_count < _DAYS_MIN or not np.isfinite(without).all():
         return Interval(value, None, None)
     spread = without - without.mean()
     reach = student(day_count - 1) * float(np.sqrt((day_count - 1) / day_count * (spread @ spread)))
@@ -170,6 +203,23 @@ def student(freedom: int) -> float:
 def day_rows(tallies: Mapping[str, Tally]) -> list[tuple[object, ...]]:
     """A row a policy and day: policy, day, and the sums by the names of ``DAY_COLUMNS``."""
     return [(name, day, *sums) for name, each in tallies.items() for day, sums in enumerate(each[:, 1:].tolist())]
+
+
+def column(sums: Tally, *names: str) -> Tally:
+    """int64[days]: what one field holds, or several together."""
+    total: Tally = sums[:, [_AT[name] for name in names]].sum(axis=1)
+    return total
+
+
+def by_channel(rows: Mapping[str, Sequence[Sent]], day_count: int) -> dict[str, list[Result]]:
+    """The measures of each channel alone, those that a channel has: nothing of the bound, which knows no channels."""
+    names = sorted({row.channel_key for each in rows.values() for row in each})
+    unbound = np.zeros(day_count, np.int64)
+    found = {}
+    for name in names:
+        own = {policy: [row for row in each if row.channel_key == name] for policy, each in rows.items()}
+        found[name] = compare({policy: tally(each, unbound, 0) for policy, each in own.items()})
+    return found
 
 
 DAY_COLUMNS = ("policy", "day", *_FIELDS[1:])

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from engine.demo.charts import PALETTE, STYLE, WIDTH, svg_of
 from engine.demo.page import style_sheet
 from engine.trials.bound import lost_unit_micros
-from engine.trials.comparison import DAY_COLUMNS, MEASURES, Interval, Result
+from engine.trials.comparison import MEASURES, Interval, Result, by_channel, column
 from engine.trials.run import Trial
 from engine.trials.wording import told, told_interval
 
@@ -22,6 +22,7 @@ TEMPLATE = "trial.html.j2"
 _MICROS = 1_000_000
 _FRONTIER = ("split_rate", "cost_per_order")
 """Across and up."""
+_OF_CHANNELS = ("cost_per_order", "fill_rate", "split_rate")
 
 
 def write_page(trial: Trial, path: Path) -> None:
@@ -45,7 +46,15 @@ def render_page(trial: Trial) -> str:
         colours=dict(zip(names, PALETTE * (1 + len(names) // len(PALETTE)), strict=False)),
         measures=MEASURES,
         results=by_measure(trial.results),
-        bound_micros=int(trial.tallies[names[0]][:, DAY_COLUMNS.index("bound_micros") - 1].sum()),
+        groups={
+            group: [each for each in MEASURES if each.group == group]
+            for group in dict.fromkeys(each.group for each in MEASURES)
+        },
+        channels={
+            name: by_measure(results) for name, results in by_channel(trial.rows, trial.stream.day_count).items()
+        },
+        channel_measures=[each for each in MEASURES if each.name in _OF_CHANNELS],
+        bound_micros=int(column(trial.tallies[names[0]], "bound_micros").sum()),
         lost_unit_micros=lost_unit_micros(trial.stream),
         charts={name: Markup(svg) for name, svg in charts.items()},  # noqa: S704 - drawn here, from numbers
         told=told,
@@ -101,12 +110,12 @@ def _days(trial: Trial) -> Figure:
     """Cost of a parcel order by day."""
     figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
     axes = figure.subplots()
-    cost, sent = DAY_COLUMNS.index("cost_micros") - 1, DAY_COLUMNS.index("sent_orders") - 1
     for at, (name, sums) in enumerate(trial.tallies.items()):
-        days = np.flatnonzero(sums[:, sent])
+        cost, sent = column(sums, "carrier_micros", "handling_micros"), column(sums, "sent_orders")
+        days = np.flatnonzero(sent)
         axes.plot(
             days,
-            sums[days, cost] / sums[days, sent] / _MICROS,
+            cost[days] / sent[days] / _MICROS,
             color=PALETTE[at % len(PALETTE)],
             linewidth=1.4,
             marker="o" if len(days) < 40 else "",

@@ -97,9 +97,9 @@ class Player:
         self._must(m.PutZoneChart, zone_chart=stream.zone_chart)
         if not policy.default_service_key:  # a policy that was written for no stream in particular
             policy = policy._replace(default_service_key=stream.rate_cards[0].service_key)
-        self._must(m.PutRoutingPolicy, policy=policy)
         for first in range(0, len(stream.nodes), 1_000):
             self._must(m.PutNodes, nodes=stream.nodes[first : first + 1_000])
+        self._must(m.PutRoutingPolicy, policy=policy)
         for first in range(0, len(stream.skus), 1_000):
             self._must(m.PutSkus, skus=stream.skus[first : first + 1_000])
         channels = tuple(channel._replace(policy_key=policy.policy_key) for channel in stream.channels)
@@ -116,7 +116,10 @@ class Player:
             )
 
     def _must(self, kind: type[m.Command], **fields: Any) -> Any:
-        reply = self._tell(kind, **fields)
+        try:
+            reply = self._tell(kind, **fields)
+        except m.Malformed as error:
+            raise Unplayable(f"{kind.__name__}: {error}") from None
         if reply.outcome not in _DONE:
             raise Unplayable(f"{kind.__name__}: {reply.outcome.name} {reply.subject}".rstrip())
         return reply

@@ -1,6 +1,6 @@
 """A whole trial: the stream once, each policy in a process of its own, and a folder that holds what went in and what came out.
 
-The folder: ``inputs/stream.msgpack.zlib``, ``inputs/policies/NAME.json`` (or ``.toml``), ``inputs/trial.json``; and ``orders``, ``days`` and ``results`` as
+The folder: ``inputs/stream.msgpack.zlib``, ``inputs/policies/NAME.json`` (or ``.toml``), ``inputs/trial.json``; and ``orders``, ``days``, ``results`` and ``channels`` as
 Parquet (CSV without pyarrow), ``results.json`` and ``report.html`` (without the libraries that draw it: no page). What went in gives what came
 out, byte for byte, with the same versions of engine and libraries.
 """
@@ -25,6 +25,7 @@ from engine.trials.comparison import (
     RESULT_COLUMNS,
     Result,
     Tally,
+    by_channel,
     compare,
     day_rows,
     result_rows,
@@ -97,6 +98,9 @@ def run_trial(folder: Path, progress: Progress, workers: int) -> Trial:
     )
     write_table(folder, "days", DAY_COLUMNS, day_rows(tallies))
     write_table(folder, "results", RESULT_COLUMNS, result_rows(trial.results))
+    channels = by_channel(rows, stream.day_count)
+    of_channels = [(name, *row) for name, results in channels.items() for row in result_rows(results)]
+    write_table(folder, "channels", ("channel_key", *RESULT_COLUMNS), of_channels)
     told = [dict(zip(RESULT_COLUMNS, row, strict=True)) for row in result_rows(trial.results)]
     (folder / "results.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     return trial

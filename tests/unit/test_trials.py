@@ -15,7 +15,7 @@ from engine.cli.main import app
 from engine.demo.sample import sample_scenario
 from engine.model.network import Channel, Node, RateCard, Region, RoutingPolicy, Sku, ZoneChart
 from engine.model.outcomes import Disposition, NodeKind
-from engine.trials.comparison import MEASURES, Interval, Result, compare, student, tally
+from engine.trials.comparison import MEASURES, Interval, Result, by_channel, compare, student, tally
 from engine.trials.page import render_page
 from engine.trials.player import Player, Sent
 from engine.trials.policies import PolicyUnreadable, contender
@@ -105,6 +105,9 @@ def test_a_tiny_stream_costs_what_is_computed_by_hand() -> None:
     # Two units were not filled, and each costs 3.00 beside its price.
     assert value(results["loss_per_day"]) == (5_600_000 + 13_850_000 + 6_800_000 + 2 * 23 * UNIT) / 2
     assert results["gap_to_hindsight"] is None
+    assert results["carrier_per_order"] == Interval((5 + 13 + 6) * UNIT / 3, None, None)
+    (own,) = by_channel({"p": rows}, 2).values()  # there is one channel, and it has the same figures
+    assert {each.measure: each.value for each in own if "loss" not in each.measure}.items() <= results.items()
 
 
 def value(interval: Interval | None) -> float:
@@ -171,7 +174,7 @@ def test_the_same_folder_gives_the_same_bytes(tmp_path: Path) -> None:
     assert sorted(seen) == sorted(2 * [*told, (BOUND, 1, 2), (BOUND, 2, 2)])
     files = [{path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")} for folder in folders]
     assert files[0] == files[1]
-    assert {path.name for path in files[0]} >= {"orders.parquet", "days.parquet", "results.parquet", "results.json"}
+    assert {path.name for path in files[0]} >= {"orders.parquet", "days.parquet", "results.parquet", "channels.parquet"}
 
 
 def test_the_demos_chain_can_be_played() -> None:
