@@ -16,7 +16,7 @@ DEMO_ARGS ?=
 
 .PHONY: help
 help:  ## Print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 # --- set-up ---
 
@@ -108,7 +108,11 @@ coverage: setup  ## Which lines of engine/ the suite runs, with the compiler off
 
 .PHONY: bench
 bench: setup  ## The benchmarks; each run adds lines to benchmarks/history.jsonl
-	$(BIN)/pytest --quiet --timeout 0 $(PYTEST_ARGS) benchmarks
+	$(BIN)/pytest --quiet --timeout 0 --ignore benchmarks/quality $(PYTEST_ARGS) benchmarks
+
+.PHONY: bench-quality
+bench-quality: setup  ## How good routing decisions are: policies beside hindsight on the same streams; into the history too
+	$(BIN)/pytest --quiet --timeout 0 $(PYTEST_ARGS) benchmarks/quality
 
 .PHONY: clean
 clean:  ## Remove what was built: .venv, generated code, caches

@@ -32,6 +32,11 @@ GOALS = {
     "cold_start_s": ("≤", 30),
     "warm_start_s": ("≤", 3),
     "expiry_pause_ms": ("≤", 50),
+    "gap_closed_balanced": ("≥", 0.52),
+    "gap_closed_scarce": ("≥", 0.33),
+    "gap_closed_abundant": ("≥", 0.36),
+    "gap_kept_with_noise": ("≥", 0.8),
+    "price_refresh_s": ("≤", 10),
     "overload_over_peak": ("≥", 0.8),
     "overload_p99_over_peak": ("≤", 2),
 }

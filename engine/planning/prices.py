@@ -30,7 +30,7 @@ PLACE_BITS: Final = 22
 """A SKU lies at 4 million nodes at most: cost and place of a lane share 63 bits."""
 SHELF_MAX: Final = 1024
 """Units of one cell that are valued one by one; deeper ones count as the last of these."""
-CHUNK: Final = 1 << 20
+CHUNK: Final = 1 << 18
 """Lanes looked at in one go: bounds memory, changes no price."""
 
 
@@ -88,6 +88,8 @@ class _Lanes(NamedTuple):
     """int64[rows]: units"""
     unserved: Integers
     """int64[rows]"""
+    futures: Integers
+    """int64[rows]: which SKU in which future; rows of different ones never meet."""
     cells: Integers
     """int64[spots]: index into ``Cells``; a cell has a spot in every future."""
     scenarios: Integers
@@ -176,6 +178,7 @@ def _lanes(cells: Cells, costs: Costs, demands: Demands, idle: Integers) -> Iter
             lane_costs,
             wanted[rows],
             np.minimum(costs.unserved, VALUE_MAX)[skus[rows]],
+            futures[rows],
             spots % len(idle),
             spots // len(idle) % demands.scenario_count,
             spot_totals,
@@ -226,29 +229,49 @@ def _shelves(cells: Cells, margins: Integers, ceilings: Integers, lanes: _Lanes)
 
 
 def _optimum(lanes: _Lanes, shelves: _Shelves) -> tuple[Integers, Integers]:
-    """A cheapest flow of the wanted units: (units that leave each spot, units on each lane)."""
+    """A cheapest flow of the wanted units: (units that leave each spot, units on each lane).
+
+    Where each row may have its cheapest lane without getting in another's way, that is the optimum; the rest is solved.
+    """
+    flows = np.zeros(len(lanes.rows), np.int64)
+    best = np.flatnonzero(np.diff(lanes.rows, prepend=-1))  # the cheapest lane of a row comes first
+    flows[best] = lanes.wanted[lanes.rows[best]]
+    taken = np.zeros(len(lanes.cells), np.int64)
+    np.add.at(taken, lanes.spots, flows)
+    crowded = best[(taken > np.maximum(shelves.free, 1))[lanes.spots[best]]]
+    contested = np.isin(lanes.futures, lanes.futures[lanes.rows[crowded]])[lanes.rows]
+    if len(crowded):
+        taken[lanes.spots[contested]] = 0
+        flows[contested] = _flow(lanes, shelves, np.flatnonzero(contested))
+        np.add.at(taken, lanes.spots[contested], flows[contested])
+    return taken, flows
+
+
+def _flow(lanes: _Lanes, shelves: _Shelves, chosen: Integers) -> Integers:
+    """Units on the ``chosen`` lanes in a cheapest flow of their rows."""
     from ortools.graph.python import min_cost_flow
 
-    spot_count, row_count = len(lanes.cells), len(lanes.wanted)
+    used_spots, lane_spots = np.unique(lanes.spots[chosen], return_inverse=True)
+    used_rows, lane_rows = np.unique(lanes.rows[chosen], return_inverse=True)
+    wanted = lanes.wanted[used_rows]
     # Nodes of the graph: the world at 0, spots, rows. A unit is bought from its shelf, through the world, for what it would earn there.
-    spots, rows = 1 + np.arange(spot_count), 1 + spot_count + np.arange(row_count)
+    spots, rows = 1 + np.arange(len(used_spots)), 1 + len(used_spots) + np.arange(len(used_rows))
+    first, counts = shelves.first[used_spots], np.diff(shelves.first)[used_spots]
+    owners = np.repeat(np.arange(len(used_spots)), counts)
+    step = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+    sizes = np.where(step + 1 < counts[owners], 1, shelves.sizes[used_spots][owners] - step)
     solver = min_cost_flow.SimpleMinCostFlow()
     add = solver.add_arcs_with_capacity_and_unit_cost
-    counts = np.diff(shelves.first)
-    sizes = np.ones(len(shelves.values), np.int64)
-    sizes[shelves.first[1:][counts > 0] - 1] += (shelves.sizes - counts)[counts > 0]
-    owners = np.repeat(np.arange(spot_count), counts)
-    bought = add(np.zeros(len(owners), np.int64), spots[owners], sizes, shelves.values)
-    spare = add(np.zeros(spot_count, np.int64), spots, shelves.free, np.zeros(spot_count, np.int64))
-    sent = add(spots[lanes.spots], rows[lanes.rows], lanes.wanted[lanes.rows], lanes.costs)
-    add(np.zeros(row_count, np.int64), rows, lanes.wanted, lanes.unserved)
-    solver.set_nodes_supplies(np.append(0, rows), np.append(lanes.wanted.sum(), -lanes.wanted))
+    add(np.zeros(len(owners), np.int64), spots[owners], sizes, shelves.values[first[owners] + step])
+    add(np.zeros(len(spots), np.int64), spots, shelves.free[used_spots], np.zeros(len(spots), np.int64))
+    sent = add(spots[lane_spots], rows[lane_rows], wanted[lane_rows], lanes.costs[chosen])
+    add(np.zeros(len(rows), np.int64), rows, wanted, lanes.unserved[used_rows])
+    solver.set_nodes_supplies(np.append(0, rows), np.append(wanted.sum(), -wanted))
     status = solver.solve()
     if status != solver.OPTIMAL:  # serving nobody is feasible, and every cost is bounded
         raise RuntimeError(f"the flow of the prices ended with {status}")
-    taken = solver.flows(spare).astype(np.int64)
-    np.add.at(taken, owners, solver.flows(bought))
-    return taken, solver.flows(sent)
+    found: Integers = solver.flows(sent).astype(np.int64)
+    return found
 
 
 def _greatest_duals(lanes: _Lanes, shelves: _Shelves, taken: Integers, flows: Integers) -> Integers:
