@@ -52,6 +52,9 @@ def simulate(
     certain than the figures themselves.
     """
     with reported(as_json=as_json):
+        if rerun is not None and (policy or data):
+            why = "policies and stream of a rerun are those of its folder"
+            raise CommandFailed("--rerun goes with neither --policy nor --data", why, code=MISUSED)
         if rerun is None:
             _prepare(out, policy or [], (data, days, seed), bounded=bound)
         folder = rerun or out

@@ -268,6 +268,7 @@ def test_misuse_of_the_command_is_told(tmp_path: Path) -> None:
         (["--policy", "cheap"], "few-packages"),
         (["--policy", "cheapest", "--policy", "cheapest"], "one name"),
         (["--rerun", str(tmp_path)], "no folder of a trial"),
+        (["--rerun", str(tmp_path), "--policy", "cheapest"], "neither --policy nor --data"),
     ):
         result = CliRunner().invoke(app, ["simulate", "--out", str(tmp_path / "t"), *call])
         assert result.exit_code == 2, result.output
