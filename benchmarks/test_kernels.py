@@ -35,7 +35,7 @@ def holds(machine: Machine, planner: Planner, questions: list[Any]) -> Any:
     asked = planner.ask_kernel(questions)
     reservations, legs = planner.counts
     effects = np.zeros((1 + reservations + legs, c.EFFECT_WIDTH), dtype=np.int64)
-    write_holds(machine.pool.state[3], machine.pool.state[8], asked, planner.granted, effects)
+    write_holds(machine.pool.state, machine.pool.promises.arrays, asked, planner.granted, effects)
     effects[0, :3] = c.OP_AT, machine.seq + 1, BEGIN_NS
     return effects
 
@@ -55,7 +55,7 @@ def test_decide_1000(benchmark: Any, machine: Machine, world: World, note: Note,
     questions = [ask(pool, claim(one), BEGIN_NS) for one in asks]
     asked = planner.ask_kernel(questions)
     scratch = claim_scratch(pool.limits.nodes_max)
-    arguments = (pool.stock.arrays, pool.network.arrays, asked, scratch, planner.granted)
+    arguments = (pool.stock.arrays, (pool.network.arrays, pool.promises.arrays), asked, scratch, planner.granted)
     held, _ = benchmark.pedantic(plan_claims, args=arguments, rounds=200, warmup_rounds=10)
     assert held == ITEMS
     note(f"kernel_decide_1000_{way}_us", benchmark.stats.stats.median * 1e6, "us")

@@ -23,6 +23,7 @@ _REASONS = {
     "NO_LANE": "no lane: the service does not go there",
     "NO_STOCK": "no free unit of it",
     "NOT_ENOUGH_STOCK": "not enough free units",
+    "NO_SHIP_DAY": "no day with room within four weeks",
 }
 
 

@@ -1,16 +1,19 @@
 """The audit: every invariant of the contract that one state can show, and the digest that compares two states."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from msgspec import msgpack
 
+from engine.core.fulfillment import when_of
+from engine.core.image import capacity_in_use
 from engine.core.replies import RequestLog
 from engine.kernels import audit as kernels
 from engine.kernels import columns as c
 from engine.kernels.zones import Integers
 from engine.model.growth import short_form
+from engine.model.orders import FulfillmentOrder
 from engine.model.outcomes import Outcome
 from engine.model.queries import Audit, AuditReport, Finding
 from engine.model.replies import StatusAnswer
@@ -32,6 +35,7 @@ INVARIANTS = {
     kernels.LEGS_ARE_COUNTED: "counters = open cells, reservations and legs",
     kernels.EXPIRY_IS_NOTED: "every open reservation will expire",
     kernels.INDEX_FINDS_CELLS: "the index of a SKU finds its cells, in node order",
+    kernels.CAPACITY_IS_TAKEN: "capacity taken of a day = Σ its open reservations and open work",
 }
 _OF_COUNTERS = (kernels.TOTAL_IS_SUM, kernels.LEGS_ARE_COUNTED, kernels.EXPIRY_IS_NOTED)
 
@@ -44,6 +48,7 @@ def audit(pool: Pool, requests: RequestLog, query: Audit) -> StatusAnswer:
     scratch = np.zeros(pool.counter(c.SLOTS_USED), dtype=np.int64)
     count = kernels.audit_state(pool.state, allocated.reshape(-1, 2), scratch, rows)
     findings = [_finding(pool, *row) for row in rows[: min(count, FINDINGS_MAX)].tolist()]
+    findings += _capacity_findings(pool, work)
     findings += _order_findings(pool, closed=query.closed)
     report = AuditReport(
         pool.counter(c.CELLS_OPEN),
@@ -53,6 +58,23 @@ def audit(pool: Pool, requests: RequestLog, query: Audit) -> StatusAnswer:
         digest(pool, requests) if query.digest else "",
     )
     return StatusAnswer(Outcome.OK, "", report)
+
+
+def _capacity_findings(pool: Pool, work: Sequence[FulfillmentOrder]) -> list[Finding]:
+    """Capacity: what each day has taken. Nothing to compare where no node has ever had a calendar."""
+    dated = [each for each in work if each.ship_day]
+    if not dated and not capacity_in_use(pool).size:
+        return []
+    taken = [(each.node_index, when_of(each), 1, sum(line.units for line in each.lines)) for each in dated]
+    rows = np.zeros((FINDINGS_MAX, 4), dtype=np.int64)
+    count = kernels.audit_capacity(pool.state, np.array(taken, dtype=np.int64).reshape(-1, 4), rows)
+    findings = []
+    for invariant, column, expected, actual in rows[: min(count, FINDINGS_MAX)].tolist():
+        (node, at), day = divmod(column, c.CAPACITY_WIDTH), int(pool.state[9][c.CAPACITY_DAY, column])
+        when = f"day {day}" if at < c.CAPACITY_DAYS else f"day {day // 24} from {day % 24} o'clock"
+        subject = f"{pool.names.node_keys[node]} on {when}"
+        findings.append(Finding(INVARIANTS[invariant], subject, expected, actual))
+    return findings
 
 
 def _finding(pool: Pool, invariant: int, subject: int, expected: int, actual: int) -> Finding:
@@ -104,7 +126,7 @@ def _rows(matrix: Integers, first_rows: int) -> Iterator[Integers]:
 def digest(pool: Pool, requests: RequestLog) -> str:
     """BLAKE2b of the whole state but the heap of expiries, whose stale entries depend on when it was tidied."""
     result = hashlib.blake2b(digest_size=16)
-    cells, skus, index, reservations, held, _, movements, feeds, counters = pool.state
+    cells, skus, index, reservations, held, _, movements, feeds, counters, _ = pool.state
     slots = pool.counter(c.SLOTS_USED)
     scalars = counters.copy()
     # Stale entries of the heap are not state, and a decision without numeric effects moves neither of the other two.
@@ -118,6 +140,7 @@ def digest(pool: Pool, requests: RequestLog) -> str:
         movements[:, : pool.counter(c.MOVEMENT_NEXT)],
         *(feeds[source, :slots] for source in range(len(pool.names.sources))),
         scalars,
+        capacity_in_use(pool),  # empty, hence nothing at all, where no node has a calendar
     )
     for column in columns:
         result.update(np.ascontiguousarray(column).data)

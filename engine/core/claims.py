@@ -197,11 +197,16 @@ class Planner:
         """Decide what is asked, in order; the answers stand in ``granted`` until the next call."""
         try:
             self.counts = kernels.plan_claims(
-                self._pool.stock.arrays, self._pool.network.arrays, asked, self._scratch, self.granted
+                self._pool.stock.arrays,
+                (self._pool.network.arrays, self._pool.promises.arrays),
+                asked,
+                self._scratch,
+                self.granted,
             )
         except Exception:
             # A defect of the kernel hurts its own caller alone: what it had marked as granted is free again.
             self._pool.state[0][c.PENDING, : self._pool.counter(c.SLOTS_USED)] = 0
+            self._pool.promises.drop_pending()
             raise
 
     def plan(self, question: Question) -> Plan:
@@ -219,7 +224,7 @@ class Planner:
         plans = []
         for row, shortages in zip(rows, self.shortages(questions, rows), strict=True):
             first, count = row[c.RESULT_FIRST_LEG], row[c.RESULT_LEG_COUNT]
-            held = tuple([Held(line, slot, units) for line, slot, units, _ in legs[first : first + count]])
+            held = tuple([Held(line, slot, units, when) for line, slot, units, _, when in legs[first : first + count]])
             first, count = row[c.RESULT_FIRST_PACKAGE], row[c.RESULT_PACKAGE_COUNT]
             boxes = tuple([Package(*box) for box in packages[first : first + count]])
             plans.append(Plan(OUTCOME[row[c.RESULT_OUTCOME]], held, boxes, cost_of(row, packages), shortages))
@@ -269,7 +274,7 @@ def cost_of(row: list[int], packages: Rows) -> Cost | None:
 def reply_legs(pool: Pool, legs: Sequence[Held]) -> tuple[Leg, ...]:
     """Legs as callers are told them: by SKU and node."""
     cell = pool.names.cell
-    return tuple([Leg(line, *cell(slot), units) for line, slot, units in legs])
+    return tuple([Leg(line, *cell(slot), units) for line, slot, units, _ in legs])
 
 
 def merged(lines: Lines) -> dict[str, int]:

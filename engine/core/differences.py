@@ -42,7 +42,7 @@ def _all(expected: State, actual: State) -> Iterator[Finding]:
     yield from _of_cells(expected, actual)
     yield from _of_matrix("counter {at}", mine.counters, theirs.counters, skipped=_NO_STATE)
     yield from _of_reservations(mine, theirs)
-    for name in ("skus", "directory", "held", "movements", "feeds"):
+    for name in ("skus", "directory", "held", "movements", "feeds", "capacity"):
         yield from _of_matrix(f"{name} {{at}}", getattr(mine, name), getattr(theirs, name))
     for name, one, other in zip(expected.network._fields, expected.network, actual.network, strict=True):
         if one != other:

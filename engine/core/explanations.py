@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.core.claims import Plan, Planner, Question, reply_legs
 from engine.kernels import columns as c
 from engine.kernels.reservations import SHIP_NEEDS
-from engine.kernels.zones import PADDING, Integers
+from engine.kernels.zones import NEVER_SHIPS, PADDING, Integers
 from engine.model.explanations import Alternative, Dropped, ExplainedPackage, ExplainedPlan, Replayed
 from engine.model.outcomes import DropReason, FulfillmentKind
 from engine.model.replies import Cell
@@ -36,7 +36,7 @@ def explain(pool: Pool, planner: Planner, question: Question, granted: dict[int,
     shipped = question.kind == FulfillmentKind.SHIP
     found = _alternatives(pool, planner, question, told) if shipped else []
     reasons = _reasons(pool, question) if shipped else np.zeros(1, dtype=np.int64)
-    counts = np.bincount(reasons, minlength=len(DropReason) + 1).tolist()
+    counts = np.bincount(reasons, minlength=max(DropReason) + 1).tolist()
     return Replayed(
         pool.seq + 1,
         0,
@@ -107,7 +107,8 @@ def _reasons(pool: Pool, question: Question) -> Integers:
     refused[list(question.excluded)] = True
     able = (flags & SHIP_NEEDS == SHIP_NEEDS) & (channels >> question.channel_index & 1 == 1)
     reached = _reached(pool, question, count)
-    holding, serving = _stocked(pool, question, able & reached & ~refused)
+    leaving = network.ship_days[question.service_index, :count] < NEVER_SHIPS
+    holding, serving = _stocked(pool, question, able & reached & leaving & ~refused)
     reasons = np.select(
         [
             flags & c.FLAG_OPEN == 0,
@@ -117,6 +118,7 @@ def _reasons(pool: Pool, question: Question) -> Integers:
             ~reached,
             ~holding,
             ~serving,
+            ~leaving,
         ],
         list(DropReason),
         _CANDIDATE,

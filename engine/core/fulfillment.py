@@ -43,9 +43,11 @@ def make_work(
     """One fulfillment order a node, nodes in order of index; costs are the sums of the node's packages."""
     cell = pool.names.cell
     lines: defaultdict[int, list[FulfillmentLine]] = defaultdict(list)
-    for line, slot, units in legs:
+    promised: dict[int, int] = {}
+    for line, slot, units, when in legs:
         sku, node = cell(slot)
         lines[node].append(FulfillmentLine(line, sku, slot, units))
+        promised[node] = max(when, promised.get(node, 0))
     boxes: defaultdict[int, list[Package]] = defaultdict(list)
     for box in packages:
         boxes[box.node_index].append(box)
@@ -64,6 +66,9 @@ def make_work(
             sum(box.weight_grams for box in boxes[node]),
             now_ns,
             now_ns,
+            ship_day=promised[node] & c.WHEN_DAY,
+            arrival_day=_arrival_day(pool, order, promised[node] & c.WHEN_DAY, boxes[node]),
+            ready_hour=promised[node] >> c.WHEN_HOUR,
         )
         for count, node in enumerate(sorted(lines))
     ]
@@ -76,11 +81,30 @@ def routing_of(pool: Pool, kind: CommandKind, cost: Cost | None) -> Routing:
     return Routing(pool.seq + 1, kind, cost.total, cost.split_penalty, cost.package_count, cost.exact)
 
 
-def allocation(work: Iterable[FulfillmentOrder], sign: int) -> list[EffectRow]:
-    """Effects that make the units of work firm (1), or give them back (−1)."""
-    return [
+def when_of(work: FulfillmentOrder) -> int:
+    """Day and hour in one, as kernels count what is taken of them; see ``kernels.columns``."""
+    return work.ship_day | work.ready_hour << c.WHEN_HOUR
+
+
+def _arrival_day(pool: Pool, order: Order, ship_day: int, boxes: Sequence[Package]) -> int:
+    """The day on which the last package of a node arrives; 0 when that of any is not known, and for pickup."""
+    days = [pool.network.arrival_day(order.service_index, box.zone, ship_day) for box in boxes]
+    return max(days) if days and all(days) else 0
+
+
+def allocation(work: Sequence[FulfillmentOrder], sign: int, *, orders: int = 1, done: bool = False) -> list[EffectRow]:
+    """Effects that make the units of work firm (1), or give them back (−1); and the same with the capacity of its day.
+
+    ``orders`` 0: a part of work that goes on. ``done``: the units have left, and their day has no more room than before.
+    """
+    effects = [
         move(line.slot, c.ALLOCATED, sign * line.units, StockReason.ALLOCATION) for each in work for line in each.lines
     ]
+    for each in work:
+        if each.ship_day:
+            units = sum([line.units for line in each.lines])
+            effects.append((c.OP_CAPACITY, each.node_index, when_of(each), sign * orders, sign * units, int(done)))
+    return effects
 
 
 def order_state(lines: Sequence[OrderLine], states: Iterable[FulfillmentState]) -> OrderState:
@@ -148,7 +172,7 @@ def _depart(
         return Draft(found)
     order, work = found
     work = work._replace(tracking=tracking)
-    effects = allocation((work,), -1)
+    effects = allocation((work,), -1, done=True)
     effects += [move(line.slot, c.ON_HAND, -line.units, reason) for line in work.lines]
     lines = list(order.lines)
     for leg in work.lines:
@@ -174,7 +198,8 @@ def decide_hand_over(pool: Pool, command: HandOver, now_ns: int) -> Draft:
 
 def reject_effects(pool: Pool, work: FulfillmentOrder, reason: RejectReason) -> list[EffectRow]:
     """Give the units back, then correct the node's stock by what the reason says about it."""
-    effects = allocation((work,), -1)
+    # Who is too busy, or closed, has no more time for the day than before.
+    effects = allocation((work,), -1, done=reason in (RejectReason.TOO_BUSY, RejectReason.CLOSED))
     by_slot: defaultdict[int, int] = defaultdict(int)
     for line in work.lines:
         by_slot[line.slot] += line.units
@@ -221,7 +246,7 @@ def decide_reject(pool: Pool, planner: Planner, command: Reject, now_ns: int) ->
     if order.kind == FulfillmentKind.SHIP:
         question = rerouted(pool, order, work)
         plan = planner.plan(question)
-        legs = [Held(work.lines[leg.line_index].line_index, leg.slot, leg.units) for leg in plan.legs]
+        legs = [leg._replace(line_index=work.lines[leg.line_index].line_index) for leg in plan.legs]
         made = make_work(pool, order, legs, plan.packages, now_ns)
         replaced = Work(tuple(made), allocation(made, 1), plan.cost)
         again = routing_of(pool, CommandKind.REJECT, plan.cost)._replace(rejected_id=work.fulfillment_order_id)

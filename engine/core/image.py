@@ -30,6 +30,9 @@ class ColumnSource(Protocol):
         """Write a matrix into one of exactly its shape."""
 
 
+NO_CAPACITY = np.zeros((c.CAPACITY_STATE_ROWS + 1, 0), dtype=np.int64)
+
+
 class Columns(NamedTuple):
     """The arrays of the pool cut to what is used, int64[row, entity] each; see ``kernels.columns`` for their rows."""
 
@@ -49,6 +52,8 @@ class Columns(NamedTuple):
     """By source and slot."""
     counters: Integers
     """One row."""
+    capacity: Integers = NO_CAPACITY
+    """In use, by node and day: the rows that are state, and behind them which column each was."""
 
     def shape(self, name: str) -> tuple[int, int]:
         """See `ColumnSource`."""
@@ -93,7 +98,7 @@ def image_of(machine: Machine) -> Image[Columns]:
 
 def columns_of(pool: Pool) -> Columns:
     """The arrays of the pool; views of it, but for those that lie otherwise there."""
-    cells, skus, index, reservations, held, _, movements, feeds, counters = pool.state
+    cells, skus, index, reservations, held, _, movements, feeds, counters, _ = pool.state
     slots, size = pool.counter(c.SLOTS_USED), movements.shape[1]
     oldest = pool.counter(c.MOVEMENT_NEXT) % size if pool.counter(c.MOVEMENT_NEXT) > size else 0
     remembered = min(pool.counter(c.MOVEMENT_NEXT), size)
@@ -108,7 +113,15 @@ def columns_of(pool: Pool) -> Columns:
         else movements[:, :remembered],
         feeds[: len(pool.names.sources), :slots],
         counters[None, :],
+        capacity_in_use(pool),
     )
+
+
+def capacity_in_use(pool: Pool) -> Integers:
+    """The columns of capacity that were ever used, in order, and behind their rows which column each is."""
+    capacity = pool.state[9][: c.CAPACITY_STATE_ROWS, : c.CAPACITY_WIDTH * len(pool.network.nodes)]
+    used = np.flatnonzero(capacity[c.CAPACITY_DAY])
+    return np.concatenate((capacity[:, used], used[None, :]))
 
 
 def copy_of(machine: Machine) -> Image[Columns]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.core import audit, fulfillment, network, orders, prices, queries, reservations, returns, stock
+from engine.core import audit, fulfillment, network, options, orders, prices, queries, reservations, returns, stock
 from engine.core.claims import Planner, Question
 from engine.core.draft import Draft
 from engine.core.explanations import explain
@@ -86,7 +86,7 @@ class Machine:
         }
         self._answers: dict[type[q.Query], Callable[[Any, int], Any]] = {
             q.GetAvailability: lambda x, _: queries.get_availability(pool, x),
-            q.GetFulfillmentOptions: lambda x, now: queries.get_options(pool, planner, x, now),
+            q.GetFulfillmentOptions: lambda x, now: options.get_options(pool, planner, x, now),
             q.GetReservation: lambda x, _: queries.get_reservation(pool, x),
             q.GetOrder: lambda x, _: queries.get_order(pool, x),
             q.ListFulfillmentOrders: lambda x, _: queries.list_work(pool, x),
@@ -126,6 +126,7 @@ class Machine:
             return Repeated(known.seq, known.reply() if same else reused)
         if command.age_ns:
             self._require_window(command, now_ns)
+        self.pool.promises.refresh(now_ns)
         draft = case.decide(command, now_ns)
         return self._decision(case.kind, command, draft, now_ns)
 
@@ -143,6 +144,7 @@ class Machine:
         The decisions are those that ``decide`` and ``apply`` by turns give, but that only the first with effects carries an OP_AT.
         Returned with their effects as one matrix, for ``apply_reserves``. ``None`` when they do not fit together.
         """
+        self.pool.promises.refresh(now_ns)
         try:
             claims = [command.claim for command in commands]
             judged = reservations.decide_reserves(self.pool, self._planner, claims, now_ns)
@@ -236,19 +238,21 @@ class Machine:
         """Answer a query about the present. Changes nothing."""
         if isinstance(query, q.TakeImage):
             return StatusAnswer(Outcome.OK, "", copy_of(self))
+        self.pool.promises.refresh(now_ns)
         reply: Reply = self._answers[type(query)](query, now_ns)
         return reply
 
-    def explain(self, question: Question, granted: dict[int, int], taken: dict[int, int]) -> Replayed:
+    def explain(self, question: Question, granted: dict[int, int], taken: dict[int, int], now_ns: int) -> Replayed:
         """Why the router answers ``question`` as it does in the present state, see ``core.explanations``.
 
-        ``granted``: units by slot that it gave; ``taken``: those that the same batch had given away before.
+        ``granted``: units by slot that it gave; ``taken``: those that the same batch had given away before; ``now_ns``: when it was asked.
         """
+        self.pool.promises.refresh(now_ns)
         free = self.pool.state[0][c.ATF]
         slots, units = np.array([*taken], dtype=np.int64), np.array([*taken.values()], dtype=np.int64)
         free[slots] -= units
         try:
-            return explain(self.pool, self._planner, question, granted)
+            return explain(self.pool, self._planner, question, granted)._replace(now_ns=now_ns)
         finally:
             free[slots] += units
 

@@ -206,6 +206,7 @@ def _taken(pool: Pool, lines: PricedLines, found: Reservation) -> tuple[list[tup
         whole = [(cell(held[0].slot)[0], sum(leg.units for leg in held), 0) for held in by_line.values()]
         return whole, [leg._replace(line_index=at) for at, held in enumerate(by_line.values()) for leg in held]
     left = [[cell(leg.slot)[0], leg.slot, leg.units] for leg in found.legs]
+    promised = {leg.slot: leg.when for leg in found.legs}
     asked: list[tuple[int, int, int]] = []
     taken: defaultdict[tuple[int, int], int] = defaultdict(int)
     for at, (sku_key, units, price) in enumerate(lines):
@@ -221,7 +222,7 @@ def _taken(pool: Pool, lines: PricedLines, found: Reservation) -> tuple[list[tup
         if wanted:
             return sku_key
     # One leg a line and cell, however the reservation's own lines were cut: a node's work never has more lines than the order.
-    return asked, [Held(at, slot, units) for (at, slot), units in taken.items()]
+    return asked, [Held(at, slot, units, promised[slot]) for (at, slot), units in taken.items()]
 
 
 def reserved_packages(pool: Pool, found: Reservation, legs: Sequence[Held]) -> tuple[Package, ...]:
@@ -303,7 +304,7 @@ def _cancel_work(
                 kept.append(leg._replace(units=leg.units - units))
         if not given_back:
             continue
-        effects += allocation((work._replace(lines=tuple(given_back)),), -1)
+        effects += allocation((work._replace(lines=tuple(given_back)),), -1, orders=0 if kept else 1)
         if kept:
             changed.append(work._replace(lines=tuple(kept), updated_ns=now_ns))
         else:

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from engine.core.claims import Planner, ask, node_refusal, reply_legs
+from engine.core.claims import node_refusal, reply_legs
 from engine.kernels import columns as c
 from engine.kernels.reach import ats
 from engine.kernels.reservations import PICKUP_NEEDS, SHIP_NEEDS
 from engine.model import queries as q
 from engine.model import replies as r
-from engine.model.commands import Claim
 from engine.model.outcomes import FulfillmentKind, FulfillmentState, Outcome, Quantity, ReservationState, StockReason
 from engine.pool.pool import Pool
 
@@ -47,46 +46,6 @@ def _availability(pool: Pool, sku_key: str, view: tuple[int, int, int], with_cel
     elif with_cells:
         cells = [pool.stock.cell(slot) for at, slot in pool.stock.cells_of(sku) if pool.network.serves(at, channel)]
     return r.SkuAvailability(sku_key, Outcome.OK, sku, max(units, 0), tuple(cells))
-
-
-def get_options(pool: Pool, planner: Planner, query: q.GetFulfillmentOptions, now_ns: int) -> r.OptionsAnswer:
-    """Every service that reaches the buyer, priced by the router, and the nearest stores that have everything."""
-    options: list[r.ShipOption] = []
-    shortages: tuple[r.Shortage, ...] = ()
-    # Without a service there is still the question, which then is refused for one reason or another.
-    for index, service_key in enumerate(pool.names.service_keys or [""]):
-        claim = Claim(query.channel_key, query.lines, FulfillmentKind.SHIP, query.postal_code, "", service_key)
-        question = ask(pool, claim, now_ns)
-        if question.refusal:
-            return r.OptionsAnswer(Outcome(question.refusal), question.subject)
-        plan = planner.plan(question)
-        if plan.granted and plan.cost is not None:
-            options.append(r.ShipOption(index, available=True, cost=plan.cost, legs=reply_legs(pool, plan.legs)))
-        shortages = shortages or plan.shortages
-    options.sort(key=lambda option: (option.cost.total, option.service_index))
-    pickups = _pickup_options(pool, query)
-    return r.OptionsAnswer(Outcome.OK, "", tuple(options), pickups, () if options else shortages)
-
-
-def _pickup_options(pool: Pool, query: q.GetFulfillmentOptions) -> tuple[r.PickupOption, ...]:
-    """Stores that have every line, nearest first; what is listed, Reserve grants."""
-    if not query.pickup_store_max:
-        return ()
-    channel = pool.names.channels.find(query.channel_key)
-    threshold = pool.network.channels[channel].threshold_units
-    wanted: dict[int, int] = {}
-    for sku_key, units in query.lines:
-        sku = pool.names.skus.find(sku_key)
-        wanted[sku] = wanted.get(sku, 0) + units
-    having: set[int] | None = None
-    for sku, units in wanted.items():
-        pooled = int(ats(pool.stock.arrays, pool.network.node_rows, sku, channel, PICKUP_NEEDS)) - threshold
-        nodes = {node for node, slot in pool.stock.cells_of(sku) if pool.stock.units(slot, c.ATF) >= units}
-        having = (nodes if having is None else having & nodes) if pooled >= units else set()
-    offering = having & set(pool.network.candidates(channel, PICKUP_NEEDS).tolist()) if having else set()
-    metres = pool.network.metres_from(pool.network.region_of(query.postal_code))
-    nearest = sorted(offering, key=lambda node: (metres[node], node))[: query.pickup_store_max]
-    return tuple(r.PickupOption(node, round(metres[node])) for node in nearest)
 
 
 def get_reservation(pool: Pool, query: q.GetReservation) -> r.ReservationAnswer:

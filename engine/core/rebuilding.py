@@ -50,7 +50,7 @@ def _require_room(image: Image[SourceT], limits: Limits) -> None:
 
 
 def _put_columns(pool: Pool, columns: ColumnSource) -> None:
-    cells, skus, directory, reservations, held, expiry, movements, feeds, counters = pool.state
+    cells, skus, directory, reservations, held, expiry, movements, feeds, counters, capacity = pool.state
     for name, out in (
         ("cells", cells),
         ("skus", skus),
@@ -73,6 +73,15 @@ def _put_columns(pool: Pool, columns: ColumnSource) -> None:
     ring = ring[:, -size:]
     first = int(counters[c.MOVEMENT_NEXT]) - ring.shape[1]
     movements[:, np.arange(first, first + ring.shape[1]) % size] = ring
+    _put_capacity(capacity, columns)
+
+
+def _put_capacity(capacity: Integers, columns: ColumnSource) -> None:
+    used = np.empty(columns.shape("capacity"), dtype=np.int64)
+    columns.put("capacity", used)
+    if used.shape[1] and used[-1].max() >= capacity.shape[1]:
+        raise NoRoom("nodes_max")
+    capacity[: c.CAPACITY_STATE_ROWS, used[-1]] = used[:-1]
 
 
 def _put_reservations(reservations: Integers, kept: Integers) -> None:

@@ -24,7 +24,7 @@ def _hold_effects(pool: Pool, planner: Planner, asked: kernels.Asked) -> Integer
     reservations, legs = planner.counts
     pool.reservations.check_room(reservations, legs)
     effects = np.zeros((1 + reservations + legs, c.EFFECT_WIDTH), dtype=np.int64)
-    kernels.write_holds(pool.state[3], pool.state[8], asked, planner.granted, effects)
+    kernels.write_holds(pool.state, pool.promises.arrays, asked, planner.granted, effects)
     return effects
 
 

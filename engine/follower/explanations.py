@@ -85,7 +85,7 @@ def _explained(machine: Machine, decision: Decision, order: Order, routing: Rout
         asked = _rejected(machine, decision, order.order_id, routing.rejected_id)
     else:
         asked = _placed(decision, order.order_id)
-    return machine.explain(asked.question, asked.granted, asked.taken)._replace(now_ns=decision.now_ns)
+    return machine.explain(asked.question, asked.granted, asked.taken, decision.now_ns)
 
 
 def _placed(decision: Decision, order_id: int) -> _Asked:

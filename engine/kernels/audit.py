@@ -5,8 +5,9 @@ from numba import types
 
 from engine.kernels import columns as c
 from engine.kernels.compiled import inner, kernel
-from engine.kernels.effects import STATE, State, stale
-from engine.kernels.zones import MATRIX, SLOT_BITS, SLOT_MASK, VECTOR, Integers
+from engine.kernels.effects import stale
+from engine.kernels.promise import day_column, hour_column, hour_of
+from engine.kernels.zones import MATRIX, SLOT_BITS, SLOT_MASK, STATE, VECTOR, Integers, State
 
 RESERVED_IS_LEGS = 0
 ALLOCATED_IS_WORK = 1
@@ -17,6 +18,7 @@ TOTAL_IS_SUM = 5
 LEGS_ARE_COUNTED = 6
 EXPIRY_IS_NOTED = 7
 INDEX_FINDS_CELLS = 8
+CAPACITY_IS_TAKEN = 9
 
 
 @inner
@@ -112,6 +114,51 @@ def audit_cells(state: State, findings: Integers, count: int) -> int:
         count = note(findings, count, TOTAL_IS_SUM, c.SHORTAGE, (shortage, counters[c.SHORTAGE]))
     if short_cells != counters[c.SHORTAGE_CELLS]:
         count = note(findings, count, TOTAL_IS_SUM, c.SHORTAGE_CELLS, (short_cells, counters[c.SHORTAGE_CELLS]))
+    return count
+
+
+@inner
+def expect_work(capacity: Integers, expected: Integers, where: tuple[int, int], taken: tuple[int, int]) -> None:
+    """Add orders and units to what is expected of a node's day, and of its hour when there is one, unless a later one has the column."""
+    node, when = where
+    if when == 0:
+        return
+    column, day = day_column(node, when), when & c.WHEN_DAY
+    for _ in range(2):
+        if day >= capacity[c.CAPACITY_DAY, column]:
+            expected[0, column] += taken[0]
+            expected[1, column] += taken[1]
+        if when >> c.WHEN_HOUR == 0:
+            return
+        column, day = hour_column(node, when), hour_of(when)
+
+
+@kernel(types.int64(STATE, MATRIX, MATRIX), long=True)
+def audit_capacity(state: State, work: Integers, findings: Integers) -> int:
+    """Compare what nodes have promised for their days with open reservations and open work; returns how many differ.
+
+    ``work[k] = (node, when, orders, units)`` of all open fulfillment orders with a day. ``findings`` as in ``audit_state``; the
+    subject is a column of capacity. Days that a later one has taken the column from are forgotten on both sides.
+    """
+    cells, reservations, held, capacity = state[0], state[3], state[4], state[9]
+    expected = np.zeros((2, capacity.shape[1]), dtype=np.int64)
+    count = np.int64(0)
+    for i in range(work.shape[0]):
+        expect_work(capacity, expected, (work[i, 0], work[i, 1]), (work[i, 2], work[i, 3]))
+    for at in range(reservations.shape[1]):
+        leg = reservations[c.RES_LEG, at] - 1 if reservations[c.RES_STATE, at] == c.STATE_HELD else -1
+        while leg >= 0:
+            node = cells[c.KEY, held[c.HELD_SLOT, leg]] & SLOT_MASK
+            taken = held[c.HELD_WORK, leg]
+            expect_work(capacity, expected, (node, taken >> 1), (taken & 1, held[c.HELD_UNITS, leg]))
+            leg = held[c.HELD_NEXT, leg] - 1
+    for column in range(capacity.shape[1]):
+        for row, wanted in ((c.CAPACITY_ORDERS, expected[0, column]), (c.CAPACITY_UNITS, expected[1, column])):
+            if capacity[row, column] != wanted:
+                count = note(findings, count, CAPACITY_IS_TAKEN, column, (wanted, capacity[row, column]))
+        pending = capacity[c.CAPACITY_ORDERS_PENDING, column] + capacity[c.CAPACITY_UNITS_PENDING, column]
+        if pending != 0:
+            count = note(findings, count, PENDING_IS_ZERO, column, (np.int64(0), pending))
     return count
 
 

@@ -131,7 +131,9 @@ LEG_SLOT: Final = 1
 LEG_UNITS: Final = 2
 LEG_PACKAGE: Final = 3
 """Index into packages."""
-LEG_WIDTH: Final = 4
+LEG_DAY: Final = 4
+"""When (see WHEN_DAY) the units leave the node, or are ready for collection; 0: not known. Written by ``plan_claims``."""
+LEG_WIDTH: Final = 5
 
 # packages[package, field]
 PACKAGE_NODE: Final = 0
@@ -185,7 +187,9 @@ HELD_SLOT: Final = 0
 HELD_UNITS: Final = 1
 HELD_LINE: Final = 2
 HELD_NEXT: Final = 3
-HELD_ROWS: Final = 4
+HELD_WORK: Final = 4
+"""What the leg takes of its node's capacity: ``when << 1 | whether it is the first leg of its node``, see OP_LEG; 0: nothing."""
+HELD_ROWS: Final = 5
 
 # expiry[row, position]: a binary heap by (time, id). An entry is stale when its reservation is closed or ends at another time.
 EXPIRY_NS: Final = 0
@@ -204,6 +208,32 @@ MOVEMENT_REASON: Final = 6
 MOVEMENT_PREVIOUS: Final = 7
 """1 + position of the cell's movement before this one."""
 MOVEMENT_ROWS: Final = 8
+
+# When goods are promised: ``day | (1 + hour of the day) << WHEN_HOUR``, without the hour where hours are not counted.
+WHEN_DAY: Final = (1 << 32) - 1
+WHEN_HOUR: Final = 32
+
+# capacity[row, node * CAPACITY_WIDTH + at]: what a node has promised for a local day, at day % CAPACITY_DAYS; and behind the days for an hour, at
+# CAPACITY_DAYS + (24 * day + hour) % CAPACITY_HOURS. A later day, or hour, takes the column over.
+CAPACITY_DAYS: Final = 64
+CAPACITY_HOURS: Final = 256
+CAPACITY_WIDTH: Final = CAPACITY_DAYS + CAPACITY_HOURS
+CAPACITY_DAY: Final = 0
+"""The day that the column is about, or 24 * day + hour."""
+CAPACITY_ORDERS: Final = 1
+"""Orders of open reservations and open fulfillment orders."""
+CAPACITY_UNITS: Final = 2
+CAPACITY_ORDERS_DONE: Final = 3
+"""Orders that have left: the work was done, hence the day has no more room than before."""
+CAPACITY_UNITS_DONE: Final = 4
+CAPACITY_STATE_ROWS: Final = 5
+"""Rows below this one are state; those from it on are scratch."""
+CAPACITY_ORDERS_PENDING: Final = 5
+"""Orders granted earlier in the batch that is being decided. Zero between decisions."""
+CAPACITY_UNITS_PENDING: Final = 6
+CAPACITY_TOUCHED: Final = 7
+"""Entry 0: how many nodes the entries behind it list, those whose capacity has changed since days were last settled."""
+CAPACITY_ROWS: Final = 8
 
 # counters[field]: every scalar of the state.
 SEQ: Final = 0
@@ -246,7 +276,7 @@ OP_MOVE: Final = 2
 OP_HOLD: Final = 3
 """id, expires_ns, channel, destination, meta."""
 OP_LEG: Final = 4
-"""id, slot, units, line: follows its OP_HOLD."""
+"""id, slot, units, line, work: follows its OP_HOLD. Work is HELD_WORK: the leg also takes capacity of its node."""
 OP_CLOSE: Final = 5
 """id, state."""
 OP_EXTEND: Final = 6
@@ -255,6 +285,8 @@ OP_FEED: Final = 7
 """source, slot, source_seq."""
 OP_PRICE: Final = 8
 """slot, price, demand: what planning says of a cell; both as they are from now on, not differences."""
+OP_CAPACITY: Final = 9
+"""node, when, orders, units, done: 1 when they have left, so that what is open becomes what is done."""
 
 # items[item, field]: what a batch asks, one routing question an item.
 ITEM_KIND: Final = 0

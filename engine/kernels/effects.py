@@ -1,22 +1,21 @@
 """The one kernel that changes state: it folds effects into it, live and on replay alike. It never decides.
 
-The state that kernels hold is a tuple, always in this order:
-``(cells, skus, index, reservations, held, expiry, movements, feeds, counters)``; see ``columns`` for their rows.
+The state that kernels hold (``zones.State``) is a tuple, always in this order:
+``(cells, skus, index, reservations, held, expiry, movements, feeds, counters, capacity)``; see ``columns`` for their rows.
 ``feeds[source, slot]`` is the last number a feed gave for a cell.
 """
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numba import types
 
 from engine.kernels import columns as c
 from engine.kernels.compiled import inner, kernel
+from engine.kernels.promise import apply_capacity
 from engine.kernels.stock import apply_open_cell, apply_units
-from engine.kernels.zones import MATRIX, VECTOR, Integers
+from engine.kernels.zones import MATRIX, SLOT_MASK, STATE, VECTOR, Integers, State
 
-State: TypeAlias = tuple[Integers, Integers, Integers, Integers, Integers, Integers, Integers, Integers, Integers]
-STATE: Final = types.Tuple([MATRIX, MATRIX, VECTOR, MATRIX, MATRIX, MATRIX, MATRIX, MATRIX, VECTOR])
 TIDY_MAX: Final = 1 << 14
 """Stale entries that are dropped one by one in a call."""
 
@@ -175,8 +174,12 @@ def apply_leg(state: State, effect: Integers) -> None:
     held[c.HELD_LINE, leg] = effect[4]
     held[c.HELD_NEXT, leg] = reservations[c.RES_LEG, column]
     reservations[c.RES_LEG, column] = leg + 1
+    held[c.HELD_WORK, leg] = effect[5]
     counters[c.HELD_OPEN] += 1
     apply_units(cells, counters, effect[2], c.RESERVED, effect[3])
+    if effect[5] != 0:
+        node = cells[c.KEY, effect[2]] & SLOT_MASK
+        apply_capacity(state[9], (node, effect[5] >> 1), effect[5] & 1, effect[3], False)
 
 
 @inner
@@ -188,6 +191,10 @@ def apply_close(state: State, effect: Integers) -> None:
     leg = reservations[c.RES_LEG, column] - 1
     while leg >= 0:
         apply_units(cells, counters, held[c.HELD_SLOT, leg], c.RESERVED, -held[c.HELD_UNITS, leg])
+        work = held[c.HELD_WORK, leg]
+        if work != 0:
+            node = cells[c.KEY, held[c.HELD_SLOT, leg]] & SLOT_MASK
+            apply_capacity(state[9], (node, work >> 1), -(work & 1), -held[c.HELD_UNITS, leg], False)
         following = held[c.HELD_NEXT, leg] - 1
         held[c.HELD_NEXT, leg] = counters[c.HELD_FREE]
         counters[c.HELD_FREE] = leg + 1
@@ -204,6 +211,7 @@ def apply_effects(state: State, effects: Integers) -> None:
     Raises ValueError with the name of the limit that is lower than when the effects were decided; the state is then spoilt.
     """
     cells, skus, index, reservations, feeds, counters = state[0], state[1], state[2], state[3], state[7], state[8]
+    capacity = state[9]
     for i in range(effects.shape[0]):
         effect = effects[i]
         operation = effect[0]
@@ -234,6 +242,10 @@ def apply_effects(state: State, effects: Integers) -> None:
         elif operation == c.OP_PRICE:
             cells[c.PRICE, effect[1]] = effect[2]
             cells[c.DEMAND, effect[1]] = effect[3]
+        elif operation == c.OP_CAPACITY:
+            if (effect[1] + 1) * c.CAPACITY_WIDTH > capacity.shape[1]:
+                raise ValueError("nodes_max")
+            apply_capacity(capacity, (effect[1], effect[2]), effect[3], effect[4], effect[5] != 0)
     apply_tidy(state)
 
 

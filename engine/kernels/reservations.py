@@ -12,6 +12,16 @@ from numba import types
 
 from engine.kernels import columns as c
 from engine.kernels.compiled import inlined, inner, kernel
+from engine.kernels.promise import (
+    COLLECTED,
+    PROMISE,
+    SPAN_ROWS,
+    Promise,
+    begin_marks,
+    drop_pending,
+    is_first,
+    take_pending,
+)
 from engine.kernels.reach import ats, ats_for, most_for
 from engine.kernels.routing import route
 from engine.kernels.stock import find_cell
@@ -19,10 +29,14 @@ from engine.kernels.workspace import ANSWER, WORK, Answer, Work, routing_answer,
 from engine.kernels.zones import (
     MATRIX,
     NETWORK,
+    NEVER_SHIPS,
+    SLOT_MASK,
+    STATE,
     STOCK,
     VECTOR,
     Integers,
     Network,
+    State,
     Stock,
 )
 
@@ -202,6 +216,7 @@ def grant(claim: tuple[Integers, Integers], scratch: Scratch, result: Integers, 
                 legs[at, c.LEG_SLOT] = routed[leg, c.LEG_SLOT]
                 legs[at, c.LEG_UNITS] = units
                 legs[at, c.LEG_PACKAGE] = routed[leg, c.LEG_PACKAGE]
+                legs[at, c.LEG_DAY] = 0
                 at += 1
     for package in range(plan[c.PLAN_PACKAGES]):
         # Not row to row: for that Numba also compiles what says in words that two rows do not match.
@@ -242,16 +257,38 @@ def plan_claim(
     return np.int64(c.OUTCOME_INSUFFICIENT_STOCK)
 
 
-@kernel(types.UniTuple(types.int64, 2)(STOCK, NETWORK, ASKED, SCRATCH, GRANTED))
-def plan_claims(stock: Stock, network: Network, asked: Asked, scratch: Scratch, granted: Granted) -> tuple[int, int]:
+@inner
+def take_days(stock: Stock, promise: Promise, item: Integers, result: Integers, legs: Integers) -> None:
+    """Write down on which day the item's legs leave, and take that from what their nodes can do."""
+    row = np.int64(COLLECTED) if item[c.ITEM_KIND] == c.KIND_PICKUP else item[c.ITEM_SERVICE] + 1
+    first = result[c.RESULT_FIRST_LEG]
+    end = first + result[c.RESULT_LEG_COUNT]
+    # All are told before any is taken: a node that becomes full with the first line still has the day for the others.
+    for leg in range(first, end):
+        when = promise[3][row, stock[0][c.KEY, legs[leg, c.LEG_SLOT]] & SLOT_MASK]
+        legs[leg, c.LEG_DAY] = when if when < NEVER_SHIPS else 0
+    begin_marks(promise)
+    for leg in range(first, end):
+        if legs[leg, c.LEG_DAY] > 0:
+            node = stock[0][c.KEY, legs[leg, c.LEG_SLOT]] & SLOT_MASK
+            orders = np.int64(is_first(promise, node))
+            take_pending(promise, (node, legs[leg, c.LEG_DAY]), orders, legs[leg, c.LEG_UNITS])
+
+
+@kernel(types.UniTuple(types.int64, 2)(STOCK, types.Tuple([NETWORK, PROMISE]), ASKED, SCRATCH, GRANTED))
+def plan_claims(
+    stock: Stock, network_and_promise: tuple[Network, Promise], asked: Asked, scratch: Scratch, granted: Granted
+) -> tuple[int, int]:
     """Decide every item of ``asked`` in order, each after the grants of those before it; ``granted`` tells who got what.
 
-    An item with ITEM_OUTCOME set keeps that outcome. Nothing but scratch, ``granted`` and the PENDING row changes, and the
-    PENDING row is zero again on return. Returns how many items were granted anything, and their legs.
+    An item with ITEM_OUTCOME set keeps that outcome. Nothing but scratch, ``granted`` and the PENDING rows of cells and capacity
+    changes, and those are zero again on return. Returns how many items were granted anything, and their legs.
     """
     items, lines, excluded = asked
     results, legs, _, _ = granted
+    network, promise = network_and_promise
     cells = stock[0]
+    dated = promise[6][SPAN_ROWS] > 0
     held = np.int64(0)
     first_leg = np.int64(0)
     first_package = np.int64(0)
@@ -271,20 +308,25 @@ def plan_claims(stock: Stock, network: Network, asked: Asked, scratch: Scratch, 
         result[c.RESULT_OUTCOME] = plan_claim(stock, network, (item, lines), scratch, own)
         for leg in range(first_leg, first_leg + result[c.RESULT_LEG_COUNT]):
             cells[c.PENDING, legs[leg, c.LEG_SLOT]] += legs[leg, c.LEG_UNITS]
+        if dated:
+            take_days(stock, promise, item, result, legs)
         held += result[c.RESULT_LEG_COUNT] > 0
         first_leg += result[c.RESULT_LEG_COUNT]
         first_package += result[c.RESULT_PACKAGE_COUNT]
     for leg in range(first_leg):
         cells[c.PENDING, legs[leg, c.LEG_SLOT]] = 0
+        if legs[leg, c.LEG_DAY] > 0:
+            drop_pending(promise, cells[c.KEY, legs[leg, c.LEG_SLOT]] & SLOT_MASK, legs[leg, c.LEG_DAY])
     return held, first_leg
 
 
-@kernel(types.int64(MATRIX, VECTOR, ASKED, GRANTED, MATRIX))
-def write_holds(reservations: Integers, counters: Integers, asked: Asked, granted: Granted, effects: Integers) -> int:
+@kernel(types.int64(STATE, PROMISE, ASKED, GRANTED, MATRIX))
+def write_holds(state: State, promise: Promise, asked: Asked, granted: Granted, effects: Integers) -> int:
     """Turn grants into OP_HOLD and OP_LEG rows from ``effects[1]`` on (row 0 is the caller's OP_AT); returns the rows in use.
 
     Each held item gets the next id whose column is not held by an older reservation; RESULT_ID tells which.
     """
+    cells, reservations, counters = state[0], state[3], state[8]
     items = asked[0]
     results, legs, _, _ = granted
     columns = reservations.shape[1]
@@ -305,6 +347,7 @@ def write_holds(reservations: Integers, counters: Integers, asked: Asked, grante
         effects[row, 5] = items[i, c.ITEM_KIND] | (items[i, c.ITEM_SERVICE] + 1) << c.META_SERVICE_SHIFT
         row += 1
         first = results[i, c.RESULT_FIRST_LEG]
+        begin_marks(promise)
         for leg in range(first, first + results[i, c.RESULT_LEG_COUNT]):
             effects[row, 0] = c.OP_LEG
             effects[row, 1] = following
@@ -312,6 +355,9 @@ def write_holds(reservations: Integers, counters: Integers, asked: Asked, grante
             effects[row, 3] = legs[leg, c.LEG_UNITS]
             effects[row, 4] = legs[leg, c.LEG_LINE]
             effects[row, 5] = 0
+            if legs[leg, c.LEG_DAY] > 0:
+                node = cells[c.KEY, legs[leg, c.LEG_SLOT]] & SLOT_MASK
+                effects[row, 5] = legs[leg, c.LEG_DAY] << 1 | np.int64(is_first(promise, node))
             row += 1
         following += 1
     return row

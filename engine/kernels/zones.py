@@ -9,6 +9,8 @@ The tuples that travel between kernels:
   (day number on which a package that is asked for now leaves the node, NEVER_SHIPS: not within the horizon), ``transit``
   int64[services, zones] in days.
 
+* ``state``: all of the pool's arrays; see ``effects``.
+
 All arrays are C-contiguous and writable; SKU, channel, region and service indexes are the caller's to check.
 """
 
@@ -28,12 +30,16 @@ from engine.kernels.compiled import inner, kernel
 Integers: TypeAlias = NDArray[np.int64]
 Stock: TypeAlias = tuple[Integers, Integers, Integers]
 Network: TypeAlias = tuple[Integers, NDArray[np.uint8], Integers, Integers, NDArray[np.uint16], Integers, Integers]
+State: TypeAlias = tuple[
+    Integers, Integers, Integers, Integers, Integers, Integers, Integers, Integers, Integers, Integers
+]
 
 VECTOR: Final = types.int64[::1]
 MATRIX: Final = types.int64[:, ::1]
 CUBE: Final = types.int64[:, :, ::1]
 STOCK: Final = types.Tuple([MATRIX, MATRIX, VECTOR])
 NETWORK: Final = types.Tuple([MATRIX, types.uint8[:, ::1], CUBE, MATRIX, types.uint16[:, ::1], MATRIX, MATRIX])
+STATE: Final = types.Tuple([MATRIX, MATRIX, VECTOR, MATRIX, MATRIX, MATRIX, MATRIX, MATRIX, VECTOR, MATRIX])
 
 PADDING: Final = np.iinfo(np.int64).max
 """A weight break of this value fills up the row of a service with fewer steps than others; its rate is never read."""

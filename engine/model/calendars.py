@@ -47,7 +47,7 @@ class Calendar(NamedTuple):
     units_per_day_max: int = 0
     """Units of them; 0: any number. The order that reaches it is still taken whole."""
     pickups_per_hour_max: int = 0
-    """Orders that may become ready for collection in one hour; 0: any number."""
+    """Orders that may become ready for collection in one hour of the clock; 0: any number."""
 
     def cutoff_of(self, service_key: str) -> int:
         """The minute of the day until which an order for this service is begun."""

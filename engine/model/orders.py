@@ -118,6 +118,12 @@ class FulfillmentOrder(NamedTuple):
     updated_ns: int
     reject_reason: RejectReason = RejectReason.NONE
     tracking: str = ""
+    ship_day: int = 0
+    """Local day (since 1970-01-01) on which it leaves the node, or is ready for collection; 0: not known. It takes that day's capacity."""
+    arrival_day: int = 0
+    """Day on which it arrives; 0: not known."""
+    ready_hour: int = 0
+    """1 + the hour of ``ship_day`` in which it is ready for collection; 0: hours are not counted there. It takes that hour's capacity."""
 
     @property
     def is_open(self) -> bool:

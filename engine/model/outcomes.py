@@ -196,3 +196,4 @@ class DropReason(IntEnum):
     NO_LANE = 5
     NO_STOCK = 6
     NOT_ENOUGH_STOCK = 7
+    NO_SHIP_DAY = 9

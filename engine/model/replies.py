@@ -205,11 +205,20 @@ class ShipOption(NamedTuple):
     available: bool
     cost: Cost
     legs: tuple[Leg, ...]
+    ship_day: int = 0
+    """Local day on which the last package leaves; 0: not known of every package."""
+    arrival_day: int = 0
+    """Day on which the last package arrives; 0: not known of every package."""
 
 
 class PickupOption(NamedTuple):
     node_index: int
     distance_metres: int
+    available: bool = True
+    ready_ns: int = 0
+    """When everything can be collected; 0: not known."""
+    ready_day: int = 0
+    """The local day of it, whose capacity the order takes; 0: not known."""
 
 
 class OptionsAnswer(NamedTuple):

@@ -66,12 +66,19 @@ class Network:
         self.rates = np.full((limits.services_max, limits.zones_max + 1, limits.weight_steps_max), -1, dtype=np.int64)
         self.breaks = np.full((limits.services_max, limits.weight_steps_max), lanes.PADDING, dtype=np.int64)
         self.distances = np.zeros((limits.regions_max, limits.nodes_max), dtype=np.uint16)
-        self.ship_days = np.zeros((limits.services_max, limits.nodes_max), dtype=np.int64)
-        self.transit = np.zeros((limits.services_max, limits.zones_max + 1), dtype=np.int64)
+        rows = limits.services_max + 1
+        self.days = np.zeros((rows, limits.nodes_max), dtype=np.int64)
+        """What `Promises` keeps current: row 0 the day on which goods become ready for collection, row service + 1 that on which they leave;
+        NEVER_SHIPS: not within the horizon; 0: the node has no calendar."""
+        self.ship_days = self.days[1:]
+        self.transit = np.full((limits.services_max, limits.zones_max + 1), lanes.NEVER_SHIPS, dtype=np.int64)
+        """By service and zone: days on the road; NEVER_SHIPS where the rate card does not tell."""
         self._positions = np.zeros((2, limits.nodes_max))
         self._region_positions = np.zeros((2, 0))
         self._pairs: dict[int, tuple[NDArray[np.int64], NDArray[np.uint8]]] = {}
         self._prefix_lengths: tuple[int, ...] = ()
+        self.retimed: set[int] = set()
+        """Nodes that were put since `Promises` last looked."""
 
     @property
     def arrays(self) -> lanes.Network:
@@ -119,6 +126,13 @@ class Network:
         if zone <= 0 or zone >= self.rates.shape[1]:
             return -1
         return int(lanes.carrier_cost(self.rates, self.breaks, service_index, zone, grams))
+
+    def arrival_day(self, service_index: int, zone: int, ship_day: int) -> int:
+        """The day on which a package arrives that leaves on ``ship_day``; 0: not known."""
+        if not ship_day or not 0 < zone < self.transit.shape[1]:
+            return 0
+        day = ship_day + int(self.transit[service_index, zone])
+        return day if day < lanes.NEVER_SHIPS else 0
 
     # All at once
 
@@ -181,6 +195,7 @@ class Network:
             if channel.all_nodes:
                 rows[c.NODE_CHANNELS, index] |= 1 << channel_index
         self._positions[:, index] = node.latitude, node.longitude
+        self.retimed.add(index)
         self._place((index,))
 
     def put_sku(self, index: int, sku: Sku) -> None:
@@ -222,6 +237,8 @@ class Network:
         self.breaks[index, :steps] = card.step_grams
         prices = np.array(card.price_micros, dtype=np.int64).reshape(card.zone_count, steps)
         self.rates[index, 1 : card.zone_count + 1, :steps] = prices
+        self.transit[index] = lanes.NEVER_SHIPS
+        self.transit[index, 1 : len(card.transit_days) + 1] = card.transit_days
 
     def put_policy(self, policy: RoutingPolicy) -> None:
         """The policy with this key is now this."""

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from engine.kernels import columns as c
-from engine.kernels.effects import State, apply_effects
-from engine.kernels.zones import Integers
+from engine.kernels.effects import apply_effects
+from engine.kernels.zones import Integers, State
 from engine.model import decisions
 from engine.model.decisions import Document, Run
 from engine.model.limits import Limits
@@ -15,6 +15,7 @@ from engine.model.orders import FulfillmentOrder, Order, Return
 from engine.pool.names import Names
 from engine.pool.network import Network
 from engine.pool.orders import OrderBook
+from engine.pool.promise import Promises
 from engine.pool.reservations import Reservations
 from engine.pool.stock import Stock
 
@@ -32,6 +33,7 @@ class Pool:
         self.stock = Stock(self.state, limits.cells_max)
         self.reservations = Reservations(self.state, limits)
         self.orders = OrderBook(limits)
+        self.promises = Promises(limits, self.network, self.state[9])
         # Nothing here points back to the pool: one that is no longer needed is freed at once, with its gigabytes.
         network, names, orders, skus = self.network, self.names, self.orders, self.state[1]
         self._put: dict[type[Any], Callable[[Any], None]] = {
@@ -127,4 +129,5 @@ def empty_state(limits: Limits) -> State:
         np.zeros((c.MOVEMENT_ROWS, limits.movements_remembered), dtype=np.int64),
         np.zeros((limits.sources_max, limits.cells_max), dtype=np.int64),
         counters,
+        np.zeros((c.CAPACITY_ROWS, c.CAPACITY_WIDTH * limits.nodes_max), dtype=np.int64),
     )

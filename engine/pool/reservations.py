@@ -6,8 +6,7 @@ import numpy as np
 
 from engine.kernels import columns as c
 from engine.kernels import effects as kernels
-from engine.kernels.effects import State
-from engine.kernels.zones import Integers
+from engine.kernels.zones import Integers, State
 from engine.model.limits import Limits
 from engine.model.outcomes import FulfillmentKind, Outcome, ReservationState
 from engine.pool.stock import CapacityExhausted
@@ -28,6 +27,14 @@ class Held(NamedTuple):
     line_index: int
     slot: int
     units: int
+    when: int = 0
+    """Local day on which they leave the node, or are ready for collection, and the hour of it where hours are counted, as in
+    ``kernels.columns``; 0: not known, and nothing is taken of its capacity."""
+
+    @property
+    def day(self) -> int:
+        """The local day; 0: not known."""
+        return self.when & c.WHEN_DAY
 
 
 class Reservation(NamedTuple):
@@ -60,8 +67,8 @@ class Reservations:
             return None
         legs = []
         while leg:
-            slot, units, line, leg = self._held[:, leg - 1].tolist()
-            legs.append(Held(line, slot, units))
+            slot, units, line, leg, work = self._held[:, leg - 1].tolist()
+            legs.append(Held(line, slot, units, work >> 1))
         return Reservation(
             reservation_id,
             ReservationState(state),

@@ -6,8 +6,7 @@ import numpy as np
 
 from engine.kernels import columns as c
 from engine.kernels import stock as kernels
-from engine.kernels.effects import State
-from engine.kernels.zones import SLOT_BITS, SLOT_MASK, Integers
+from engine.kernels.zones import SLOT_BITS, SLOT_MASK, Integers, State
 from engine.kernels.zones import Stock as StockArrays
 from engine.model.decisions import EffectRow
 from engine.model.outcomes import StockReason

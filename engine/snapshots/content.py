@@ -17,7 +17,7 @@ from engine.journal import Mark
 from engine.model.limits import Limits
 from engine.pool.network import NetworkImage
 from engine.pool.orders import BookImage
-from engine.snapshots.file import Header, Sink, SnapshotDamaged, SnapshotReader, SnapshotWriter
+from engine.snapshots.file import LATER_SECTIONS, Header, Sink, SnapshotDamaged, SnapshotReader, SnapshotWriter
 
 _network = msgpack.Decoder(NetworkImage)
 _orders = msgpack.Decoder(BookImage)
@@ -29,7 +29,9 @@ def write_machine(file: Sink, machine: Machine, mark: Mark, digest: str) -> Head
     image = image_of(machine)
     writer = SnapshotWriter(file)
     for name, matrix in columns_of(machine.pool)._asdict().items():
-        writer.columns(name, matrix)
+        # Nobody who has no calendars needs to know of what came with them: older versions read the file, too.
+        if matrix.size or name not in LATER_SECTIONS:
+            writer.columns(name, matrix)
     writer.records("network", msgpack.encode(image.network))
     writer.records("orders", msgpack.encode(image.orders))
     writer.records("requests", msgpack.encode(image.requests))

@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 from msgspec import msgpack
 
+from engine.kernels import columns as c
 from engine.kernels.zones import Integers
 from engine.snapshots.packing import Block, blocks, pack, unpack
 
@@ -73,6 +74,10 @@ class Header(msgspec.Struct, frozen=True):
     limits: dict[str, int]
     engine: str
     """Version of the engine that wrote it."""
+
+
+LATER_SECTIONS = {"capacity": c.CAPACITY_STATE_ROWS + 1}
+"""Columns that came later, with their rows: in a file without them they are empty."""
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -166,11 +171,15 @@ class SnapshotReader:
 
     def shape(self, name: str) -> tuple[int, int]:
         """Rows and entries of a section of columns."""
+        if name in LATER_SECTIONS and name not in self._sections:
+            return LATER_SECTIONS[name], 0
         _, section = self._section(name)
         return section.rows, section.entries
 
     def put(self, name: str, out: Integers) -> None:
         """Write a section of columns into int64[rows, entries]. When it is damaged what was written is worth nothing."""
+        if not out.size and name not in self._sections:
+            return
         at, section = self._section(name)
         self._file.seek(at)
         checksum = _hash()

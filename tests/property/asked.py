@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from engine.model import commands as m
+from engine.model.calendars import Calendar, Cutoff, Hours
 from engine.model.limits import SECOND_NS
 from engine.model.network import Channel, Node, RoutingPolicy
 from engine.model.orders import ReceivedItem
@@ -42,10 +43,24 @@ def claims(draw: st.DrawFn, *, partial: bool = True) -> m.Claim:
 
 # The network
 
+CALENDARS = st.builds(
+    lambda zone, days, opens, handling, orders, units, pickups: Calendar(
+        zone, tuple(Hours(day, opens, 1_440) for day in sorted(days)), cutoffs=(Cutoff("express", 1_390),),
+        handling_minutes=handling, orders_per_day_max=orders, units_per_day_max=units,
+        pickups_per_hour_max=pickups,
+    ),
+    st.sampled_from(["UTC", "Asia/Tokyo", "America/Los_Angeles", "Europe/Zurich"]),
+    st.sets(st.integers(1, 7), min_size=1),
+    st.sampled_from([0, 600, 1_380]),
+    st.sampled_from([0, 30, 900]),
+    st.sampled_from([0, 1, 3]),
+    st.sampled_from([0, 2, 9]),
+    st.sampled_from([0, 1, 2]),
+)  # fmt: skip
 NODE_VARIANTS = st.builds(
-    lambda node, closed, ships, offers, accepts, cost, safety: node._replace(
+    lambda node, closed, ships, offers, accepts, cost, safety, calendar: node._replace(
         closed=closed, ships=ships, offers_pickup=offers, accepts_returns=accepts,
-        unit_cost_micros=cost, default_safety_stock_units=safety,
+        unit_cost_micros=cost, default_safety_stock_units=safety, calendar=calendar,
     ),
     st.sampled_from((*NODES, *NODES, Node("hub", "Late", latitude=38.0, longitude=-90.0, postal_code="50011"))),
     st.sampled_from([False, False, False, True]),
@@ -54,6 +69,7 @@ NODE_VARIANTS = st.builds(
     st.booleans(),
     st.sampled_from([0, 50_000, 3_000_000]),
     st.integers(0, 2),
+    st.none() | CALENDARS,
 )  # fmt: skip
 SKU_VARIANTS = st.builds(
     lambda sku, grams: sku._replace(weight_grams=grams), st.sampled_from(SKUS), st.sampled_from([0, 300, 1_000, 6_000])
@@ -78,7 +94,8 @@ POLICY_VARIANTS = st.builds(
 RATE_CARD_VARIANTS = st.sampled_from(
     [
         GROUND,
-        EXPRESS,
+        EXPRESS._replace(transit_days=(1, 2)),
+        GROUND._replace(transit_days=(1, 2, 5)),
         GROUND._replace(price_micros=(1, 1, 1, 1, 1, 1)),
         GROUND._replace(zone_count=1, price_micros=(4_000_000, 6_000_000)),
         EXPRESS._replace(step_grams=(700,), price_micros=(3_000_000, 2_000_000)),

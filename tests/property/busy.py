@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from engine.model import commands as m
+from engine.model.calendars import Calendar, Hours
 from engine.model.network import Channel
 from engine.model.orders import ReceivedItem
 from engine.model.outcomes import (
@@ -37,7 +38,7 @@ class Busy:
             (6, self.reserve), (2, self.reserve_many), (2, self.reserve_together), (3, self.release), (2, self.extend), (4, self.commit),
             (5, self.place), (4, self.ingest), (3, self.cancel), (9, self.work), (3, self.reject), (4, self.authorize),
             (4, self.take_back), (9, self.receive), (2, self.sell), (2, self.count), (2, self.adjust), (2, self.load),
-            (3, self.wait), (1, self.put), (2, self.repeat), (2, self.price),
+            (3, self.wait), (2, self.put), (2, self.repeat), (2, self.price),
         ]  # fmt: skip
 
     def step(self) -> None:
@@ -232,8 +233,14 @@ class Busy:
         """The network changes a little, and back."""
         chance = self.chance
         entries: list[tuple[type[m.Command], dict[str, Any]]] = [
-            (m.PutNodes, {"nodes": (chance.choice(NODES)._replace(closed=chance.random() < 0.3),)}),
+            (m.PutNodes, {"nodes": (chance.choice(NODES)._replace(closed=chance.random() < 0.5),)}),
+            (
+                m.PutNodes,
+                {"nodes": (chance.choice(NODES)._replace(calendar=self.calendar(), closed=chance.random() < 0.3),)},
+            ),
+            (m.PutNodes, {"nodes": tuple(node._replace(calendar=self.calendar()) for node in NODES)}),
             (m.PutNodes, {"nodes": NODES}),
+            (m.PutRateCard, {"rate_card": GROUND._replace(transit_days=(1, 2, 4))}),
             (m.PutChannels, {"channels": (Channel("app", node_keys=("dc", "west"), threshold_units=1),)}),
             (m.PutChannels, {"channels": CHANNELS}),
             (m.PutRoutingPolicy, {"policy": POLICY._replace(split_penalty_micros=chance.choice([0, 9_000_000]))}),
@@ -243,6 +250,19 @@ class Busy:
         ]
         kind, fields = chance.choice(entries)
         self.tell(kind, **fields)
+
+    def calendar(self) -> Calendar:
+        """Long hours or short ones, and little room a day."""
+        chance = self.chance
+        opens = chance.choice((0, 900, 1_320))
+        return Calendar(
+            chance.choice(("UTC", "Europe/Zurich", "America/New_York")),
+            tuple(Hours(day, opens, 1_440) for day in range(1, chance.choice((2, 7, 8)))),
+            handling_minutes=chance.choice((0, 60)),
+            orders_per_day_max=chance.choice((0, 2, 5)),
+            units_per_day_max=chance.choice((0, 6)),
+            pickups_per_hour_max=chance.choice((0, 1, 2)),
+        )
 
     def wait(self) -> None:
         self.twins.store.wait(self.chance.choice([1, MINUTE_NS, 5 * MINUTE_NS, 20 * MINUTE_NS]))

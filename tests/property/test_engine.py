@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from engine.model import commands as m
 from engine.model import queries as q
-from engine.model.orders import ReceivedItem
+from engine.model.orders import FulfillmentOrder, ReceivedItem
 from engine.model.outcomes import Outcome, RejectReason, ReservationState
 from engine.proof.oracle.claims import Refused, ask, candidates, on_offer
 from tests.builders import PICKUP, SHIP, limits, pickup, priced, ship
@@ -217,7 +217,7 @@ class Engine(RuleBasedStateMachine):
 
     @rule(channel=st.sampled_from(["web", "app", "mall"]), lines=asked.lines_of(3), postal_code=asked.POSTAL_CODES)
     def offer(self, channel: str, lines: m.Lines, postal_code: str) -> None:
-        """What is offered, PlaceOrder grants at the very price; a store that is not offered, Reserve refuses."""
+        """What is offered, PlaceOrder grants at the very price and on the very days; a store that is not offered, Reserve refuses."""
         store = self.twins.store
         answer = store.ask(q.GetFulfillmentOptions(0, channel, lines, postal_code, 9))
         if answer.outcome != Outcome.OK or self.full():
@@ -228,12 +228,26 @@ class Engine(RuleBasedStateMachine):
             order = store.make(
                 m.PlaceOrder, channel_key=channel, order_key="new", customer_key="", lines=priced(lines), claim=claim
             )
-            reply: Any = store.machine.decide(order, store.now_ns).reply
-            assert (reply.outcome, reply.cost) == (Outcome.OK, option.cost)
-        offered = {names.node_keys[option.node_index] for option in answer.pickup_options}
+            decision: Any = store.machine.decide(order, store.now_ns)
+            assert (decision.reply.outcome, decision.reply.cost) == (Outcome.OK, option.cost)
+            assert self.promised(decision) == (option.ship_day, option.arrival_day)
+        offered = {names.node_keys[option.node_index]: option for option in answer.pickup_options}
+        for node, option in offered.items():
+            order = store.make(
+                m.PlaceOrder, channel_key=channel, order_key="new", customer_key="", lines=priced(lines),
+                claim=pickup(lines, node, channel),
+            )  # fmt: skip
+            assert self.promised(store.machine.decide(order, store.now_ns)) == (option.ready_day, 0)
+            event(f"ready {option.ready_day > 0}")
         for node in names.node_keys:
             granted = self.would(pickup(lines, node, channel)) == Outcome.OK
             assert granted == (node in offered), node
+
+    def promised(self, decision: Any) -> tuple[int, int]:
+        """The days that an order's work is promised for; 0: not of all of it."""
+        work = [each for each in decision.documents if isinstance(each, FulfillmentOrder)]
+        ship_days, arrival_days = [each.ship_day for each in work], [each.arrival_day for each in work]
+        return max(ship_days) if all(ship_days) else 0, max(arrival_days) if all(arrival_days) else 0
 
     # Work and returns
 

@@ -24,6 +24,7 @@ from engine.model.orders import FulfillmentLine, FulfillmentOrder, Order, Return
 from engine.model.outcomes import FulfillmentState, Outcome, ReservationState
 from engine.model.replies import Leg, ReservationAnswer
 from engine.proof.oracle import Choice, Oracle
+from engine.proof.simulation.witness import NEVER_PROMISED, place_of, promised_days
 from engine.recovery import recover
 from tests.builders import NETWORK, PICKUP, SHIP, Store
 
@@ -173,6 +174,7 @@ class Twins:
         for sku in state.skus:
             assert self.store.ask(q.GetPrices(0, sku)) == self.oracle.answer(q.GetPrices(0, sku))
         assert pool.names.sources.keys == state.sources
+        self.compare_days()
         self.store.audit()
 
     def _reservation(self, reservation_id: int) -> ReservationAnswer:
@@ -187,6 +189,14 @@ class Twins:
             Outcome.OK, "", reservation_id, hold.state, state.channel_index(hold.channel), hold.kind, hold.created_ns,
             hold.expires_ns, legs if hold.state == ReservationState.HELD else (),
         )  # fmt: skip
+
+    def compare_days(self) -> None:
+        """What each node has promised for each day."""
+        found, nodes = promised_days(self.store.machine), list(self.oracle.state.nodes)
+        for (node, *when), taken in self.oracle.state.taken.items():
+            at, number = place_of(*when)
+            latest, *units = found.get((nodes.index(node), at), NEVER_PROMISED)
+            assert latest > number or (latest == number and tuple(units) == taken) or taken == (0, 0), (node, when)
 
     def compare_availability(self) -> None:
         """What each channel may sell of each SKU, in all and at each node."""
@@ -233,4 +243,6 @@ class Twins:
 
 
 def _written(store: Store) -> list[bytes]:
-    return [array.tobytes() for array in store.machine.pool.state]
+    """All arrays but the list of nodes whose days are to be settled, which is emptied by looking."""
+    *others, capacity = store.machine.pool.state
+    return [array.tobytes() for array in (*others, capacity[: c.CAPACITY_TOUCHED])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -19,12 +20,13 @@ from engine.service.limits import MESSAGE_BYTES_MAX
 from engine.service.server import SERVICES, Server
 from engine.settings import Settings
 from stockpool.v1 import admin_pb2 as admin
+from stockpool.v1 import fulfillment_pb2 as fulfillment
 from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
 from stockpool.v1 import orders_pb2 as orders
 from stockpool.v1 import reservations_pb2 as reservations
 from stockpool.v1.types_pb2 import Destination
-from tests.service.world import Outcome, World, claim, lines, open_world, reserve
+from tests.service.world import Outcome, World, claim, lines, nodes, open_world, place, rate_card, reserve
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -137,6 +139,44 @@ async def test_options_say_what_reserve_grants(world: World) -> None:
         reservations.GetReservationRequest(reservation_id=response.reservation.reservation_id)
     )
     assert read.reservation == response.reservation
+
+
+async def test_options_tell_dates_and_orders_keep_them(world: World) -> None:
+    days: Any = range(1, 8)
+    hours = [network.OpeningHours(weekday=day, opens_minute=0, closes_minute=1_440) for day in days]
+    calendar = network.Calendar(time_zone="UTC", hours=hours, handling_minutes=90, pickups_per_hour_max=1)
+    timed = [node for node in nodes() if node.node_key in ("east", "shop-e")]
+    for node in timed:
+        node.calendar.CopyFrom(calendar)
+    await world.client.put_nodes(network.PutNodesRequest(nodes=timed))
+    card = rate_card("ground", 5)
+    card.transit_days.extend([2, 3, 4])
+    await world.client.put_rate_card(network.PutRateCardRequest(rate_card=card))
+    await world.stock("sku-1", "east", 5)
+    await world.stock("sku-1", "shop-e", 5)
+    options = await world.client.get_fulfillment_options(
+        orders.GetFulfillmentOptionsRequest(
+            channel_key="web", lines=lines(("sku-1", 1)), ship_to=Destination(postal_code="10001"), pickup_store_max=3
+        )
+    )
+    now = datetime.fromtimestamp(world.clock.now_ns() // 1_000_000_000, UTC)
+    ready = now + timedelta(minutes=90)
+    ground, express = options.ship_options
+    assert (ground.ship_date, ground.arrival_date) == (f"{ready.date()}", f"{ready.date() + timedelta(days=2)}")
+    assert (express.ship_date, express.arrival_date) == (f"{ready.date()}", ""), "its card has no transit days"
+    (store,) = options.pickup_options
+    assert (store.available, store.ready_date) == (True, f"{ready.date()}")
+    assert store.ready_time.ToDatetime(UTC).replace(microsecond=0) == ready
+    for key, fields in (("k1", {}), ("k2", {"pickup_node_key": "shop-e"})):
+        order = (await world.client.place_order(place(key, ("sku-1", 1), **fields))).order
+        page = await world.client.list_fulfillment_orders(
+            fulfillment.ListFulfillmentOrdersRequest(order_id=order.order_id)
+        )
+        (work,) = page.fulfillment_orders
+        arrival = "" if fields else ground.arrival_date
+        assert (work.ship_date, work.arrival_date) == (ground.ship_date, arrival)
+        assert work.HasField("ready_hour") == bool(fields)
+        assert work.ready_hour == (ready.hour if fields else 0)
 
 
 async def test_batch_of_a_thousand(world: World) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from engine.core import reservations
+from engine.core import fulfillment, rebuilding, reservations
 from engine.core.claims import Planner
 from engine.core.draft import Draft
 from engine.core.machine import Machine
@@ -27,6 +27,7 @@ from engine.model.decisions import Decision
 from engine.model.limits import Limits
 from engine.pool.orders import OrderBook
 from engine.pool.pool import Pool
+from engine.pool.promise import Promises
 from engine.pool.reservations import Reservations
 from engine.proof.simulation import upkeep
 from engine.proof.simulation.disk import Disk, SimulatedJournal
@@ -43,6 +44,28 @@ class Defect(NamedTuple):
 
 
 # In deciding and applying
+
+
+def days_are_never_full(patch: pytest.MonkeyPatch) -> Parts:
+    honest = Promises._bring_table
+
+    def bring_table(promises: Promises, node: int, service_keys: tuple[str, ...], first_day: int) -> None:
+        honest(promises, node, service_keys, first_day)
+        promises.arrays[4][:2] = 0
+
+    patch.setattr(Promises, "_bring_table", bring_table)
+    return Parts()
+
+
+def who_is_too_busy_gets_more(patch: pytest.MonkeyPatch) -> Parts:
+    honest = fulfillment.allocation
+    patch.setattr(fulfillment, "allocation", lambda work, sign, **_: honest(work, sign))
+    return Parts()
+
+
+def snapshots_forget_promised_days(patch: pytest.MonkeyPatch) -> Parts:
+    patch.setattr(rebuilding, "_put_capacity", lambda *_: None)
+    return Parts()
 
 
 def release_loses_a_unit(patch: pytest.MonkeyPatch) -> Parts:
@@ -301,6 +324,9 @@ def snapshots_do_not_know_what_was_forgotten(patch: pytest.MonkeyPatch) -> Parts
 
 DEFECTS = (
     Defect(release_loses_a_unit, ("cells",)),
+    Defect(days_are_never_full, ("days", "work", "decision")),
+    Defect(who_is_too_busy_gets_more, ("days", "work", "decision")),
+    Defect(snapshots_forget_promised_days, ("snapshot",)),
     Defect(expiry_comes_late, ("journal", "cells", "answer")),
     Defect(refusals_do_not_stick, ("journal", "acknowledged", "replay")),
     Defect(orders_remember_too_much, ("orders", "decision")),

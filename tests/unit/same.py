@@ -19,6 +19,8 @@ def same(store: Store, replayed: Any) -> None:
             mine, theirs = mine.copy(), theirs.copy()  # noqa: PLW2901
             for counters in (mine, theirs):
                 counters[[c.SEQ, c.NOW_NS, c.EXPIRY_COUNT]] = 0
+        if at == 9:
+            mine, theirs = (each[: c.CAPACITY_STATE_ROWS] for each in (mine, theirs))  # noqa: PLW2901
         if at not in DERIVED:
             assert np.array_equal(mine, theirs), f"array {at}"
     for name in ("orders", "fulfillment_orders", "returns"):

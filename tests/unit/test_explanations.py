@@ -9,6 +9,7 @@ import pytest
 
 from engine.follower.explanations import explain_order
 from engine.model import commands as m
+from engine.model.calendars import Calendar
 from engine.model.explanations import Alternative, Dropped, Explanation, Replayed
 from engine.model.network import Node, RateCard, RoutingPolicy
 from engine.model.outcomes import CommandKind, DropReason, Outcome, RejectReason
@@ -64,11 +65,12 @@ def test_each_reason() -> None:
         Node("far", latitude=-40.0, longitude=170.0),
         Node("near", latitude=40.0, longitude=-75.0),
         Node("poor", latitude=40.0, longitude=-75.0),
+        Node("idle", latitude=40.0, longitude=-75.0, calendar=Calendar("UTC")),
     )
     store.tell(m.PutNodes, nodes=changed)
     one_zone = RateCard("ground", "USD", (1_000,), 1, (4_000_000,))
     store.tell(m.PutRateCard, rate_card=one_zone)
-    store.stock(*[("A", node, 5) for node in ("dc", "east", "far", "near", "west")], ("A", "poor", 1))
+    store.stock(*[("A", node, 5) for node in ("dc", "east", "far", "near", "west", "idle")], ("A", "poor", 1))
     store.tell(m.PutSkus, skus=())
     order_id = store.place(ship([("A", 2)])).order.order_id
     told = only(store, order_id)
@@ -77,6 +79,7 @@ def test_each_reason() -> None:
         DropReason.DOES_NOT_SHIP: 2,
         DropReason.NO_LANE: 2,
         DropReason.NOT_ENOUGH_STOCK: 1,
+        DropReason.NO_SHIP_DAY: 1,
     }
     assert (nodes(store, told), told.candidate_count, told.alternatives) == ({"near"}, 1, ())
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from engine.model.commands import Claim
 from engine.model.outcomes import FulfillmentKind, Outcome
 from engine.model.replies import Cost, Leg, Shortage
+from engine.proof.oracle.days import promised
 from engine.proof.oracle.state import Choice, HeldLeg, Pair, State
 
 SHIP, PICKUP = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
@@ -122,6 +123,7 @@ def candidates(state: State, question: Question) -> list[str]:
         and state.does(node, SHIP)
         and node not in question.excluded
         and state.carrier(question.service, state.zone(question.destination, node), 0) is not None
+        and (state.nodes[node].calendar is None or promised(state, node, SHIP, question.service)[0])
     ]
 
 
@@ -167,6 +169,7 @@ def decide(state: State, question: Question, choices: Iterator[Choice]) -> Grant
 def _legs(state: State, question: Question, granted: list[int], choice: Choice) -> list[HeldLeg]:
     """The choice shared out to the lines: lines in order, each from the lower nodes first."""
     left = dict(choice)
+    days = {node: promised(state, node, question.kind, question.service) for _, node in choice}
     legs = []
     for line, (sku, _) in enumerate(question.lines):
         wanted = granted[line]
@@ -175,7 +178,7 @@ def _legs(state: State, question: Question, granted: list[int], choice: Choice) 
             if units:
                 left[sku, node] -= units
                 wanted -= units
-                legs.append(HeldLeg(line, sku, node, units))
+                legs.append(HeldLeg(line, sku, node, units, *days[node]))
         assert wanted == 0, "the choice does not cover the line"
     assert not any(left.values()), "the choice has more than was granted"
     return legs

@@ -8,7 +8,7 @@ from engine.model import commands as m
 from engine.model.orders import FulfillmentOrder, Order
 from engine.model.outcomes import FulfillmentKind, FulfillmentState, Outcome, Quantity, RejectReason, StockReason
 from engine.model.replies import FulfillmentReply, Shortage
-from engine.proof.oracle.claims import Grant, Question, decide
+from engine.proof.oracle.claims import Question, decide
 from engine.proof.oracle.orders import allocate, keep, make_work, pair_of, work_of
 from engine.proof.oracle.state import Choice, State
 
@@ -54,7 +54,7 @@ def step(state: State, command: Step, choices: Iterator[Choice]) -> FulfillmentR
 
 
 def _leave(state: State, work: FulfillmentOrder, order: Order) -> Order:
-    allocate(state, [work], -1)
+    allocate(state, [work], -1, day_is_free=False)
     reason = StockReason.SHIPMENT if work.state == FulfillmentState.SHIPPED else StockReason.HANDOVER
     lines = list(order.lines)
     for leg in work.lines:
@@ -67,12 +67,14 @@ def _leave(state: State, work: FulfillmentOrder, order: Order) -> Order:
 
 
 def _reject(state: State, work: FulfillmentOrder, order: Order, choices: Iterator[Choice]) -> FulfillmentReply:
-    grant = _elsewhere(state, work, order, choices)
+    question = _elsewhere(state, work, order)
+    grant = decide(state, question, choices) if order.kind == FulfillmentKind.SHIP else None
     state.work[work.fulfillment_order_id] = work
-    allocate(state, [work], -1)
+    too_busy = work.reject_reason in (RejectReason.TOO_BUSY, RejectReason.CLOSED)
+    allocate(state, [work], -1, day_is_free=not too_busy)
     _correct(state, work)
     legs = [] if grant is None else [leg._replace(line=work.lines[leg.line].line_index) for leg in grant.legs]
-    made = make_work(state, order.order_id, order.kind, legs, [] if grant is None else grant.boxes)
+    made = make_work(state, order.order_id, question, legs, [] if grant is None else grant.boxes)
     shortages = []
     lines = list(order.lines)
     for index in dict.fromkeys(leg.line_index for leg in work.lines):
@@ -91,24 +93,22 @@ def _reject(state: State, work: FulfillmentOrder, order: Order, choices: Iterato
     return FulfillmentReply(outcome, "", work, order.order_key, tuple(made), tuple(shortages))
 
 
-def _elsewhere(state: State, work: FulfillmentOrder, order: Order, choices: Iterator[Choice]) -> Grant | None:
+def _elsewhere(state: State, work: FulfillmentOrder, order: Order) -> Question:
     """Shipped units may come from any node that has not rejected this order, the sixteen latest of them remembered."""
-    if order.kind == FulfillmentKind.PICKUP:
-        return None
     nodes, skus = list(state.nodes), list(state.skus)
     rejected = [each.node_index for each in work_of(state, order) if each.state == FulfillmentState.REJECTED]
     excluded = list(dict.fromkeys([work.node_index, *reversed(rejected)]))[:EXCLUDED_MAX]
-    question = Question(
+    shipped = order.kind == FulfillmentKind.SHIP
+    return Question(
         list(state.channels)[order.channel_index],
         order.kind,
-        state.regions[order.region_index],
-        list(state.rate_cards)[order.service_index],
+        state.regions[order.region_index] if shipped else "",
+        list(state.rate_cards)[order.service_index] if shipped else "",
         tuple((skus[leg.sku_index], leg.units) for leg in work.lines),
         partial=True,
         fact=True,
         excluded=tuple(nodes[node] for node in excluded),
     )
-    return decide(state, question, choices)
 
 
 def _correct(state: State, work: FulfillmentOrder) -> None:

@@ -18,6 +18,7 @@ from engine.model.outcomes import (
 )
 from engine.model.replies import Cost, OrderReply
 from engine.proof.oracle.claims import Box, Question, Refused, ask, boxes_by_node, decide, pairs_of
+from engine.proof.oracle.days import take
 from engine.proof.oracle.reservations import CLOSED, close, find
 from engine.proof.oracle.state import Choice, HeldLeg, Hold, State
 
@@ -59,7 +60,7 @@ def keep(state: State, order: Order) -> Order:
 
 
 def make_work(
-    state: State, order_id: int, kind: FulfillmentKind, legs: Sequence[HeldLeg], boxes: Sequence[Box]
+    state: State, order_id: int, question: Question, legs: Sequence[HeldLeg], boxes: Sequence[Box]
 ) -> list[FulfillmentOrder]:
     """One piece of work for each node, with its packages' costs; the units become allocated."""
     made = []
@@ -76,7 +77,7 @@ def make_work(
                 state.next_work_id,
                 order_id,
                 state.node_index(node),
-                kind,
+                question.kind,
                 FulfillmentState.OPEN,
                 lines,
                 sum(box.carrier for box in packages),
@@ -85,6 +86,9 @@ def make_work(
                 sum(box.grams for box in packages),
                 state.now_ns,
                 state.now_ns,
+                ship_day=own[0].day,
+                arrival_day=_arrival_day(state, question.service, own[0].day, packages),
+                ready_hour=own[0].hour + 1,
             )
         )
         state.work[state.next_work_id] = made[-1]
@@ -93,8 +97,23 @@ def make_work(
     return made
 
 
-def allocate(state: State, work: Iterable[FulfillmentOrder], sign: int) -> None:
+def _arrival_day(state: State, service: str, ship_day: int, boxes: Sequence[Box]) -> int:
+    """When the last package arrives; 0: no day was promised, or the rate card does not say how long one of them takes."""
+    days = [0]
+    for box in boxes if ship_day else ():
+        transit = state.rate_cards[service].transit_days
+        if not 1 <= box.zone <= len(transit):
+            return 0
+        days.append(ship_day + transit[box.zone - 1])
+    return max(days)
+
+
+def allocate(state: State, work: Iterable[FulfillmentOrder], sign: int, *, day_is_free: bool = True) -> None:
+    """``day_is_free`` false: the work is over, and the node has no more time on its day than before."""
     for each in work:
+        if day_is_free:
+            units = sum(line.units for line in each.lines)
+            take(state, list(state.nodes)[each.node_index], (each.ship_day, each.ready_hour - 1), sign, sign * units)
         for line in each.lines:
             state.move(pair_of(state, line), Quantity.ALLOCATED, sign * line.units, StockReason.ALLOCATION)
 
@@ -115,7 +134,7 @@ def _make(
         got = sum(leg.units for leg in legs if leg.line == at)
         lines.append(OrderLine(state.sku_index(sku), units, price, allocated_units=got, short_units=units - got))
     shipped = question.kind == SHIP
-    work = make_work(state, order_id, question.kind, legs, boxes)
+    work = make_work(state, order_id, question, legs, boxes)
     order = Order(
         order_id,
         command.order_key,
@@ -216,7 +235,7 @@ def _take(hold: Hold, lines: m.PricedLines) -> tuple[Asked, list[HeldLeg]] | str
         of_line = [[leg for leg in legs if leg.line == at] for at in range(len(numbers))]
         return [(own[0].sku, sum(leg.units for leg in own), 0) for own in of_line], legs
     left = [[leg, leg.units] for leg in hold.legs]
-    taken: dict[tuple[int, str, str], int] = {}
+    taken: dict[tuple[int, str, str, int, int], int] = {}
     for at, (sku, units, _) in enumerate(lines):
         wanted = units
         for entry in left:
@@ -227,11 +246,11 @@ def _take(hold: Hold, lines: m.PricedLines) -> tuple[Asked, list[HeldLeg]] | str
             if units_here:
                 entry[1] = there - units_here
                 wanted -= units_here
-                key = at, sku, leg.node
+                key = at, sku, leg.node, leg.day, leg.hour
                 taken[key] = taken.get(key, 0) + units_here
         if wanted:
             return sku
-    return list(lines), [HeldLeg(at, sku, node, units) for (at, sku, node), units in taken.items()]
+    return list(lines), [HeldLeg(*key[:3], units, *key[3:]) for key, units in taken.items()]
 
 
 def ingest(state: State, command: m.IngestOrder, choices: Iterator[Choice]) -> OrderReply:
@@ -284,5 +303,7 @@ def _take_out(state: State, work: FulfillmentOrder, wanted: list[int]) -> None:
         if units < line.units:
             kept.append(line._replace(units=line.units - units))
     if touched:
+        units = sum(line.units for line in work.lines) - sum(line.units for line in kept)
+        take(state, list(state.nodes)[work.node_index], (work.ship_day, work.ready_hour - 1), 0 if kept else -1, -units)
         change: dict[str, Any] = {"lines": tuple(kept)} if kept else {"state": FulfillmentState.CANCELLED}
         state.work[work.fulfillment_order_id] = work._replace(**change, updated_ns=state.now_ns)

@@ -9,6 +9,7 @@ from engine.model import commands as m
 from engine.model.outcomes import Outcome, Quantity, ReservationState, StockReason
 from engine.model.replies import ExtendReply, Plain, ReserveReply
 from engine.proof.oracle.claims import Grant, Question, Refused, ask, decide
+from engine.proof.oracle.days import take
 from engine.proof.oracle.state import Choice, Hold, State
 
 BatchRow = tuple[int, int, int, int, int]
@@ -29,6 +30,7 @@ def find(state: State, reservation_id: int) -> Hold | None:
 def close(state: State, hold: Hold, ending: ReservationState) -> None:
     for leg in hold.legs:
         state.move((leg.sku, leg.node), Quantity.RESERVED, -leg.units, StockReason.UNSPECIFIED)
+    _take_days(state, hold, -1)
     hold.legs = []
     hold.state = ending
 
@@ -71,7 +73,15 @@ def _hold(state: State, question: Question, grant: Grant, expires_ns: int) -> Ho
     state.next_hold_id = reservation_id + 1
     for leg in hold.legs:
         state.move((leg.sku, leg.node), Quantity.RESERVED, leg.units, StockReason.UNSPECIFIED)
+    _take_days(state, hold, 1)
     return hold
+
+
+def _take_days(state: State, hold: Hold, sign: int) -> None:
+    """One order at each node, with all its units there."""
+    for node, *when in {(leg.node, leg.day, leg.hour) for leg in hold.legs}:
+        units = sum(leg.units for leg in hold.legs if leg.node == node)
+        take(state, node, (when[0], when[1]), sign, sign * units)
 
 
 def _ends(state: State, claim: m.Claim) -> int:
@@ -103,6 +113,7 @@ def _notes(state: State) -> dict[str, Any]:
     cells = {pair: dict(cell) for pair, cell in state.cells.items()}
     return {
         "cells": cells,
+        "taken": dict(state.taken),
         "holds": dict(state.holds),
         "hold_places": dict(state.hold_places),
         "next_hold_id": state.next_hold_id,

@@ -32,6 +32,10 @@ class HeldLeg(NamedTuple):
     sku: str
     node: str
     units: int
+    day: int = 0
+    """Local day on which they leave, or are ready; 0: none is promised."""
+    hour: int = -1
+    """Hour of the day in which they are ready; −1: hours are not counted."""
 
 
 @dataclass
@@ -81,6 +85,8 @@ class State:
     sources: list[str] = field(default_factory=list)
     feeds: dict[tuple[str, Pair], int] = field(default_factory=dict)
     movements: list[Movement] = field(default_factory=list)
+    taken: dict[tuple[str, int, int], tuple[int, int]] = field(default_factory=dict)
+    """By node, day and hour (−1: the whole day): orders and units that are promised for it, or done in it."""
     holds: dict[int, Hold] = field(default_factory=dict)
     hold_places: dict[int, int] = field(default_factory=dict)
     next_hold_id: int = 1

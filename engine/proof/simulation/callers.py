@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.model import commands as m
 from engine.model import queries as q
+from engine.model.calendars import Calendar, Hours
 from engine.model.network import Channel, Node, Sku
 from engine.model.orders import ReceivedItem
 from engine.model.outcomes import (
@@ -321,7 +322,7 @@ class Callers:
             (*NODES, *NODES, Node("late", "Late", latitude=38.0, longitude=-90.0, postal_code="50011"))
         )
         entries: list[Asked] = [
-            (m.PutNodes, {"nodes": (node._replace(closed=chance.random() < 0.7),)}),
+            (m.PutNodes, {"nodes": (node._replace(closed=chance.random() < 0.7, calendar=self._calendar()),)}),
             (m.PutNodes, {"nodes": (node._replace(ships=chance.random() < 0.7, default_safety_stock_units=1),)}),
             (m.PutNodes, {"nodes": NODES}),
             (m.PutNodes, {"nodes": NODES}),
@@ -338,6 +339,19 @@ class Callers:
             (m.PutZoneChart, {"zone_chart": CHART._replace(pair_zones=(chance.randint(0, 3),))}),
         ]  # fmt: skip
         return chance.choice(entries)
+
+    def _calendar(self) -> Calendar:
+        """Hours around the clock or few, and little room a day. By a chance of its own: what else happens in a world stays as it was."""
+        chance = Random(self.state.seq)  # noqa: S311 - nothing here is secret
+        opens = chance.choice((0, 1_000, 1_439))
+        return Calendar(
+            chance.choice(("UTC", "Asia/Tokyo", "Pacific/Apia", "Europe/Zurich")),
+            tuple(Hours(day, opens, 1_440) for day in sorted(chance.sample(range(1, 8), chance.choice((1, 6, 7))))),
+            handling_minutes=chance.choice((0, 30, 900)),
+            orders_per_day_max=chance.choice((0, 1, 4)),
+            units_per_day_max=chance.choice((0, 3, 20)),
+            pickups_per_hour_max=chance.choice((0, 1, 3)),
+        )
 
     # Reads
 

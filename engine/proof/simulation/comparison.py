@@ -11,7 +11,14 @@ from engine.model import queries as q
 from engine.model.outcomes import FulfillmentKind, Quantity, ReservationState
 from engine.proof.oracle import State
 from engine.proof.simulation.auditor import Auditor, Violation
-from engine.proof.simulation.witness import QUANTITY_COUNT, findings, machine_records
+from engine.proof.simulation.witness import (
+    NEVER_PROMISED,
+    QUANTITY_COUNT,
+    findings,
+    machine_records,
+    place_of,
+    promised_days,
+)
 
 
 def compare_cells(auditor: Auditor, machine: Machine) -> None:
@@ -28,9 +35,23 @@ def compare_cells(auditor: Auditor, machine: Machine) -> None:
             raise Violation("cells", f"{pair}: engine {units}, oracle {wanted}")
 
 
+def _compare_days(auditor: Auditor, machine: Machine) -> None:
+    """What each node has promised for each day."""
+    state, found = auditor.oracle.state, promised_days(machine)
+    nodes = list(state.nodes)
+    for (node, *when), taken in state.taken.items():
+        at, number = place_of(*when)
+        latest, *units = found.get((nodes.index(node), at), NEVER_PROMISED)
+        if latest < number and taken != (0, 0):
+            raise Violation("days", f"{node} on {when}: engine nothing, oracle {taken}")
+        if latest == number and tuple(units) != taken:
+            raise Violation("days", f"{node} on {when}: engine {units}, oracle {taken}")
+
+
 def compare_recovered(auditor: Auditor, machine: Machine) -> None:
     """What a restart must bring back: cells, records, totals, and the first answer to every request that is remembered."""
     compare_cells(auditor, machine)
+    _compare_days(auditor, machine)
     _compare_records(auditor, machine)
     _compare_answers(auditor, machine, [q.GetStatus(0)])
     _compare_first_answers(auditor, machine)

@@ -131,6 +131,30 @@ def machine_records(machine: Machine) -> tuple[dict[int, Any], dict[int, Any], d
     return dict(orders.orders.items()), dict(orders.fulfillment_orders.items()), dict(orders.returns.items())
 
 
+def promised_days(machine: Machine) -> dict[tuple[int, int], tuple[int, int, int]]:
+    """By node and place in its rings of days and hours: the day or hour, and the orders and units that are promised for it or done in it.
+
+    Places that were never used are left out.
+    """
+    capacity = machine.pool.state[9]
+    found = {}
+    for column in capacity[c.CAPACITY_DAY].nonzero()[0].tolist():
+        day, orders, units, orders_done, units_done = capacity[: c.CAPACITY_STATE_ROWS, column].tolist()
+        found[divmod(column, c.CAPACITY_WIDTH)] = day, orders + orders_done, units + units_done
+    return found
+
+
+NEVER_PROMISED = (0, 0, 0)
+"""What stands at a place that was never used."""
+
+
+def place_of(day: int, hour: int) -> tuple[int, int]:
+    """Where `promised_days` has a day (hour −1) or an hour of it, and the number that stands there."""
+    if hour < 0:
+        return day % c.CAPACITY_DAYS, day
+    return c.CAPACITY_DAYS + (24 * day + hour) % c.CAPACITY_HOURS, 24 * day + hour
+
+
 def findings(machine: Machine) -> tuple[Any, ...]:
     """What the engine's own audit says is wrong."""
     answer: Any = machine.answer(q.Audit(0, digest=False), machine.now_ns)

@@ -6,6 +6,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from engine.model import commands as m
+from engine.model.calendars import Calendar, Hours
 from engine.model.limits import SECOND_NS, Limits
 from engine.model.network import Channel, Node, RateCard, Region, RoutingPolicy, Sku, ZoneChart
 from engine.model.outcomes import NodeKind
@@ -13,11 +14,23 @@ from engine.model.outcomes import NodeKind
 EPOCH_NS = 1_700_000_000_000_000_000
 MINUTE_NS = 60 * SECOND_NS
 
+SHIFTS = Calendar(
+    "America/Chicago", tuple(Hours(day, 360, 1_200) for day in range(1, 7)), cutoff_minute=960,
+    handling_minutes=45, carrier_weekdays=(1, 2, 3, 4, 5), orders_per_day_max=9,
+)  # fmt: skip
+SHOP_HOURS = Calendar(
+    "America/New_York", (*(Hours(day, 540, 1_140) for day in range(1, 7)), Hours(7, 600, 720), Hours(7, 780, 960)),
+    holidays=(19_684, 19_716), handling_minutes=20, units_per_day_max=11,
+    pickups_per_hour_max=2,
+)  # fmt: skip
 NODES = (
-    Node("dc", "Central warehouse", NodeKind.WAREHOUSE, 40.0, -100.0, "50000", package_cost_micros=500_000),
+    Node(
+        "dc", "Central warehouse", NodeKind.WAREHOUSE, 40.0, -100.0, "50000",
+        package_cost_micros=500_000, calendar=SHIFTS,
+    ),
     Node(
         "east", "Shop", NodeKind.STORE, 40.0, -75.0, "10001",
-        offers_pickup=True, accepts_returns=True, unit_cost_micros=100_000,
+        offers_pickup=True, accepts_returns=True, unit_cost_micros=100_000, calendar=SHOP_HOURS,
     ),
     Node(
         "west", "Shop", NodeKind.STORE, 35.0, -118.0, "90001",
@@ -29,7 +42,12 @@ SKUS = (Sku("hot", "Wanted by all", 500), Sku("warm", "", 1_500), Sku("cold", ""
 REGIONS = (Region("100", 40.0, -75.0), Region("900", 35.0, -118.0), Region("500", 40.0, -100.0))
 CHART = ZoneChart(REGIONS, (500_000, 2_500_000), ("100",), ("900",), (3,))
 GROUND = RateCard(
-    "ground", "USD", (1_000, 5_000), 3, (4_000_000, 6_000_000, 5_000_000, 9_000_000, 7_000_000, 12_000_000)
+    "ground",
+    "USD",
+    (1_000, 5_000),
+    3,
+    (4_000_000, 6_000_000, 5_000_000, 9_000_000, 7_000_000, 12_000_000),
+    transit_days=(1, 2, 5),
 )
 EXPRESS = RateCard("express", "USD", (1_000, 5_000), 2, (8_000_000, 9_000_000, 12_000_000, -1))
 """Not offered in zone 3, and in zone 2 for light packages only."""

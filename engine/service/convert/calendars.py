@@ -80,6 +80,11 @@ def date_text(day: int) -> str:
     return (EPOCH + timedelta(days=day)).isoformat()
 
 
+def promised_date(day: int) -> str:
+    """The date of a day that is promised; empty when it is 0, for not known."""
+    return date_text(day) if day else ""
+
+
 def _hours(check: Check, path: str, messages: Sequence[pb.OpeningHours]) -> tuple[Hours, ...]:
     hours = []
     for at, message in enumerate(messages):

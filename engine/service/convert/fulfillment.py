@@ -9,6 +9,7 @@ from engine.model.outcomes import CommandKind, FulfillmentState, RejectReason
 from engine.model.queries import ListFulfillmentOrders
 from engine.model.replies import FulfillmentOrdersAnswer, FulfillmentReply
 from engine.pool.names import Names
+from engine.service.convert.calendars import promised_date
 from engine.service.convert.entry import Entry
 from engine.service.convert.wording import add_shortages, fill_money, fill_time
 from engine.service.fields import Rules, allowed, fingerprint
@@ -58,6 +59,9 @@ def fill_fulfillment_order(message: pb.FulfillmentOrder, work: FulfillmentOrder,
     message.tracking = work.tracking
     fill_time(message.create_time, work.created_ns)
     fill_time(message.update_time, work.updated_ns)
+    message.ship_date, message.arrival_date = promised_date(work.ship_day), promised_date(work.arrival_day)
+    if work.ready_hour:
+        message.ready_hour = work.ready_hour - 1
 
 
 def _fill_list(response: pb.ListFulfillmentOrdersResponse, reply: FulfillmentOrdersAnswer, names: Names) -> None:

@@ -8,6 +8,7 @@ from engine.model.outcomes import CommandKind, FulfillmentKind
 from engine.model.queries import GetFulfillmentOptions, GetOrder
 from engine.model.replies import OptionsAnswer, OrderAnswer, OrderReply
 from engine.pool.names import Names
+from engine.service.convert.calendars import promised_date
 from engine.service.convert.entry import Entry
 from engine.service.convert.wording import add_legs, add_shortages, fill_cost, fill_money, fill_time
 from engine.service.fields import Check, Rules, fingerprint
@@ -37,8 +38,16 @@ def _fill_options(response: pb.GetFulfillmentOptionsResponse, reply: OptionsAnsw
         )
         fill_cost(message.cost, option.cost, names)
         add_legs(message.legs, option.legs, names)
-    for node_index, distance_metres in reply.pickup_options:
-        response.pickup_options.add(node_key=names.node_keys[node_index], distance_metres=distance_metres)
+        message.ship_date, message.arrival_date = promised_date(option.ship_day), promised_date(option.arrival_day)
+    for pickup in reply.pickup_options:
+        store = response.pickup_options.add(
+            node_key=names.node_keys[pickup.node_index],
+            distance_metres=pickup.distance_metres,
+            available=pickup.available,
+            ready_date=promised_date(pickup.ready_day),
+        )
+        if pickup.ready_ns:
+            fill_time(store.ready_time, pickup.ready_ns)
     add_shortages(response.shortages, reply.shortages, names)
 
 
