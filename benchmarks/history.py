@@ -39,6 +39,12 @@ GOALS = {
     "price_refresh_s": ("≤", 10),
     "overload_over_peak": ("≥", 0.8),
     "overload_p99_over_peak": ("≤", 2),
+    "wave_1000_gap_percent": ("≤", 0.2),
+    "wave_1000_s": ("≤", 1),
+    "wave_5000_gap_percent": ("≤", 0.1),
+    "wave_5000_s": ("≤", 5),
+    "wave_10000_gap_percent": ("≤", 0.15),
+    "wave_10000_s": ("≤", 30),
 }
 """What was aimed at on two processors."""
 

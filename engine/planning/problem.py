@@ -34,6 +34,14 @@ class Orders(NamedTuple):
         return self.questions[order], self.lines[self.first[order] : self.first[order + 1]]
 
 
+class Takes(NamedTuple):
+    """What each order takes from the stock. Order i takes ``units[j]`` of the cell ``slots[j]`` for j in first[i] .. first[i + 1] − 1."""
+
+    slots: Integers
+    units: Integers
+    first: Integers
+
+
 class Problem(NamedTuple):
     """Orders, and the stock and network that they are routed on; see ``kernels.zones`` for the arrays."""
 
