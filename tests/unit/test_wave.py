@@ -44,7 +44,7 @@ def audit(world: WaveWorld, problem: Problem, wave: Wave) -> None:
         legs = wave.plans.legs_of(place)
         np.add.at(used, legs[:, c.LEG_SLOT], legs[:, c.LEG_UNITS])
         taken: dict[tuple[int, int], int] = {}
-        for line, slot, units, _ in legs.tolist():
+        for line, slot, units in legs[:, [c.LEG_LINE, c.LEG_SLOT, c.LEG_UNITS]].tolist():
             sku, node = int(keys[slot] >> SLOT_BITS), int(keys[slot] & SLOT_MASK)
             assert sku == order.lines[line].sku
             assert (sku, node) not in taken
