@@ -77,6 +77,14 @@ class Settings(BaseSettings):
     """and so many seconds after the last one when there was any decision since."""
     keep_decisions: int | None = Field(default=None, ge=0)
     """Cut the journal off behind the older of the two snapshots, but keep so many decisions at least; none: never cut."""
+    price_refresh_s: int | None = Field(default=None, ge=1)
+    """Plan prices anew after so many seconds, in a process beside the server; none: only when RefreshPrices asks for it."""
+    price_history_days: int = Field(default=28, ge=1, le=365)
+    """Demand is forecast from the sales and orders of so many days,"""
+    price_horizon_days: int = Field(default=7, ge=1, le=365)
+    """for so many days: about the time until the next receipt."""
+    price_timeout_s: int = Field(default=300, ge=1)
+    """A refresh that takes longer is ended, and prices stay as they are."""
     linger_us_max: int = Field(default=16_000, ge=0, le=1_000_000)
     """Longest wait for company before a group is made durable, in microseconds. It is waited for no longer than twice what the last group
     took, which is less where load is low; a lone caller never waits."""

@@ -44,6 +44,7 @@ SMALL = Limits(
     reservation_ttl_max_ns=60 * MINUTE_NS,
     reservation_hold_max_ns=120 * MINUTE_NS,
     request_ids_remembered=200,
+    price_age_max_ns=90 * MINUTE_NS,
     closed_orders_remembered=4,
     movements_remembered=64,
 )

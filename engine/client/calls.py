@@ -252,6 +252,7 @@ class Calls:
     receive_return = Unary("ReturnService", returns.ReceiveReturnRequest, returns.ReceiveReturnResponse)
 
     set_prices = Unary("PlanningService", planning.SetPricesRequest, planning.SetPricesResponse)
+    refresh_prices = Unary("PlanningService", planning.RefreshPricesRequest, planning.RefreshPricesResponse)
     get_prices = Unary("PlanningService", planning.GetPricesRequest, planning.GetPricesResponse)
 
     get_status = Unary("AdminService", admin.GetStatusRequest, admin.GetStatusResponse)

@@ -52,6 +52,7 @@ def explain(pool: Pool, planner: Planner, question: Question, granted: dict[int,
         told,
         tuple(found),
         _cells(pool, question, [told, *(each.plan for each in found)]),
+        price_plan=pool.network.price_plan,
     )
 
 

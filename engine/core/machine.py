@@ -95,7 +95,8 @@ class Machine:
             q.GetPrices: lambda x, now: prices.get_prices(pool, x, now),
             q.GetEntry: lambda x, _: queries.get_entry(pool, x),
             q.ListEntries: lambda x, _: queries.list_entries(pool, x),
-            q.GetStatus: lambda _, __: queries.get_status(pool),
+            q.GetStatus: lambda _, now: queries.get_status(pool, now),
+            q.Look: lambda x, now: StatusAnswer(Outcome.OK, "", x.take(pool, now)),
             q.Audit: lambda x, _: audit.audit(pool, requests, x),
         }
 
@@ -197,15 +198,16 @@ class Machine:
         )
 
     def expire(self, now_ns: int) -> Decision | None:
-        """The decision that ends every reservation due by ``now_ns``; ``None`` when there is none.
+        """The decision that ends every reservation, and the prices, due by ``now_ns``; ``None`` when there is none.
 
         Called before anything is decided or answered, hence a hold that has expired is free at that instant. At most DUE_MAX
         end at once: call again until there is none.
         """
         ids = self.pool.reservations.due(now_ns)
-        if not ids.size:
+        documents = prices.expiry_documents(self.pool, now_ns)
+        if not (ids.size or documents):
             return None
-        draft = Draft(Plain(Outcome.OK), reservations.expiry_effects(ids))
+        draft = Draft(Plain(Outcome.OK), reservations.expiry_effects(ids), documents)
         return self._decision(CommandKind.EXPIRE, None, draft, now_ns)
 
     def apply(self, decision: Decision) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from engine.core.draft import Draft
+from engine.core.queries import age_ns
 from engine.kernels import columns as c
 from engine.kernels.zones import Integers
 from engine.model.commands import SetPrices
@@ -51,6 +52,17 @@ def _price_rows(cells: Integers, slots: Integers, prices: Integers, demands: Int
     return rows
 
 
+def expiry_documents(pool: Pool, now_ns: int) -> tuple[PricePlanPut, ...]:
+    """The plan as it is once its prices are too old to count; none while they do, or when that is known.
+
+    That prices end is journaled, as the end of a reservation is: routing needs no clock, and every replay knows when it went without.
+    """
+    plan = pool.network.price_plan
+    if plan is None or plan.expired or now_ns - plan.set_ns < pool.limits.price_age_max_ns:
+        return ()
+    return (PricePlanPut(plan._replace(expired=True)),)
+
+
 def get_prices(pool: Pool, query: GetPrices, now_ns: int) -> PricesAnswer:
     """Prices of a SKU at its cells, in node order, and the plan that they are from."""
     sku = pool.names.skus.find(query.sku_key)
@@ -67,4 +79,4 @@ def get_prices(pool: Pool, query: GetPrices, now_ns: int) -> PricesAnswer:
         if node in (-1, at)
     )
     plan = pool.network.price_plan
-    return PricesAnswer(Outcome.OK, "", cells, plan, max(now_ns - plan.set_ns, 0) if plan else 0)
+    return PricesAnswer(Outcome.OK, "", cells, plan, age_ns(plan, now_ns))

@@ -9,6 +9,7 @@ from engine.kernels.reservations import PICKUP_NEEDS, SHIP_NEEDS
 from engine.model import queries as q
 from engine.model import replies as r
 from engine.model.outcomes import FulfillmentKind, FulfillmentState, Outcome, Quantity, ReservationState, StockReason
+from engine.model.prices import PricePlan
 from engine.pool.pool import Pool
 
 OPEN_STATES = (FulfillmentState.OPEN, FulfillmentState.ACCEPTED, FulfillmentState.READY_FOR_PICKUP)
@@ -159,7 +160,12 @@ def list_entries(pool: Pool, query: q.ListEntries) -> r.EntriesAnswer:
     return r.EntriesAnswer(Outcome.OK, "", page, last if last + 1 < len(entries) else -1)
 
 
-def get_status(pool: Pool) -> r.StatusAnswer:
+def age_ns(plan: PricePlan | None, now_ns: int) -> int:
+    """How old the prices of a plan are; 0 when there is none."""
+    return max(now_ns - plan.set_ns, 0) if plan else 0
+
+
+def get_status(pool: Pool, now_ns: int) -> r.StatusAnswer:
     """Counts and totals; each is kept by apply, none is summed up here."""
     status = q.Status(
         node_count=len(pool.names.nodes),
@@ -177,4 +183,5 @@ def get_status(pool: Pool) -> r.StatusAnswer:
         open_order_count=pool.orders.open_order_count,
         open_fulfillment_order_count=pool.orders.open_fulfillment_order_count,
     )
-    return r.StatusAnswer(Outcome.OK, "", status)
+    plan = pool.network.price_plan
+    return r.StatusAnswer(Outcome.OK, "", status, plan, age_ns(plan, now_ns))

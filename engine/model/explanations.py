@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from engine.model.orders import Routing
 from engine.model.outcomes import DropReason, FulfillmentKind, Outcome
+from engine.model.prices import PricePlan
 from engine.model.replies import Cell, Cost, Leg, Shortage
 
 
@@ -83,6 +84,8 @@ class Replayed(NamedTuple):
     alternatives: tuple[Alternative, ...]
     cells: tuple[Cell, ...]
     """What the stock was, at every node that the plans name, for every SKU asked for."""
+    price_plan: PricePlan | None = None
+    """Whose prices there were; expired: they did not count."""
 
 
 class Explanation(NamedTuple):

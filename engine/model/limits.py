@@ -39,6 +39,7 @@ class Limits:
     reservation_hold_max_ns: int = 7 * 24 * HOUR_NS
     request_ids_remembered: int = 500_000
     request_window_ns: int = 24 * HOUR_NS
+    price_age_max_ns: int = 24 * HOUR_NS
     closed_orders_remembered: int = 250_000
     movements_remembered: int = 1 << 20
     inbox_max: int = 20_000

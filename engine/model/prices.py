@@ -9,3 +9,5 @@ class PricePlan(NamedTuple):
     plan_key: str
     set_ns: int
     """When its last part was journaled: its age counts from here."""
+    expired: bool = False
+    """It became older than ``price_age_max_ns`` with no other after it: prices do not count any more."""

@@ -1,7 +1,8 @@
 """What callers want to know. Queries go through the writer too, so that an answer never shows what is not yet durable."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engine.model.commands import Lines
 from engine.model.outcomes import FulfillmentKind, FulfillmentState
@@ -121,6 +122,16 @@ class Audit(Query):
 @dataclass(frozen=True, slots=True)
 class TakeImage(Query):
     """A copy of the whole state, to find out where it differs from another one: it takes as much memory again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Query):
+    """What planning needs of the state, as a copy: ``take`` is given the pool and the time, changes nothing and keeps no view of it.
+
+    The writer waits meanwhile: take a little, and ask again for the rest.
+    """
+
+    take: Callable[[Any, int], Any]
 
 
 class Status(NamedTuple):

@@ -315,11 +315,13 @@ class EntriesAnswer(NamedTuple):
 
 
 class StatusAnswer(NamedTuple):
-    """``report``: ``queries.Status`` or ``queries.AuditReport``."""
+    """``report``: ``queries.Status``, ``queries.AuditReport``, or what a ``queries.Look`` took. ``price_plan``: of GetStatus alone."""
 
     outcome: Outcome
     subject: str = ""
     report: Any = None
+    price_plan: PricePlan | None = None
+    price_age_ns: int = 0
 
 
 REPLY_OF: dict[CommandKind, type[Any]] = {

@@ -87,6 +87,11 @@ class Network:
 
     # Questions
 
+    @property
+    def prices_count(self) -> bool:
+        """Whether routing may go by prices: a plan is complete and not too old."""
+        return self.price_plan is not None and not self.price_plan.expired
+
     def region_of(self, postal_code: str) -> int:
         """Region whose key is the longest prefix of the postal code, −1 when there is none."""
         find = self._names.regions.index_of.get

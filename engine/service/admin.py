@@ -14,6 +14,7 @@ from engine.service.crowd import Crowded
 from engine.service.door import Context, Door
 from engine.service.errors import NOT_SERVING_RETRY_NS, abort
 from engine.service.limits import EVENT_STREAMS_MAX, stated
+from engine.service.refresh import PriceRefresher
 from engine.snapshots import SnapshotFolder
 from stockpool.v1 import admin_pb2 as pb
 from stockpool.v1.admin_pb2_grpc import AdminServiceServicer
@@ -22,21 +23,30 @@ from stockpool.v1.admin_pb2_grpc import AdminServiceServicer
 class Admin(AdminServiceServicer):
     """State, limits, audit, events. ``journal_kind`` says where the journal is kept; ``start_ns``: when the process started."""
 
-    def __init__(self, door: Door, journal_kind: str, start_ns: int, snapshots: SnapshotFolder | None = None) -> None:
+    def __init__(
+        self,
+        door: Door,
+        journal_kind: str,
+        start_ns: int,
+        snapshots: SnapshotFolder | None,
+        refresher: PriceRefresher,
+    ) -> None:
         self._door = door
         self._journal_kind = journal_kind
         self._start_ns = start_ns
         self._snapshots = snapshots
+        self._refresher = refresher
         self._streams = 0
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         """Counts and totals."""
         try:
             engine, answer = await self._door.ask(context, request, convert.get_status)
-            response = convert.status_response(answer.reply.report, answer.seq, self._start_ns)
+            response = convert.status_response(answer.reply, answer.seq, self._start_ns)
             response.version = version("stockpool")
             response.inbox_count = engine.writer.inbox_count
             response.journal_kind = self._journal_kind
+            response.price_problem = self._refresher.problem
             if self._snapshots is not None:
                 response.snapshot_seq = self._snapshots.newest_seq()
                 response.audited_seq = audited_seq(self._snapshots)

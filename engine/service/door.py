@@ -56,9 +56,10 @@ class Door:
         self._requests = Crowd("client_requests_max", limits.client_requests_max)
         self._streams = Crowd("client_streams_max", limits.client_streams_max)
 
-    def open(self, writer: Writer, names: Names, journal: Journal) -> None:
-        """From now on calls are answered."""
+    def open(self, writer: Writer, names: Names, journal: Journal) -> Engine:
+        """From now on calls are answered, by what is returned."""
         self._engine = Engine(writer, names, journal, Rules(self.limits, names), asyncio.Event())
+        return self._engine
 
     def close(self) -> None:
         """From now on calls are told that the server is not serving; those under way go on, but for streams of events."""

@@ -49,6 +49,10 @@ class BadPageToken(Exception):
     """The page token was not made by this call."""
 
 
+class PlanningFailed(Exception):
+    """No new prices are in force; the message says why."""
+
+
 class Unauthenticated(Exception):
     """No credentials, or wrong ones."""
 
@@ -94,6 +98,8 @@ def status_of(error: BaseException) -> status_pb2.Status:
         case BadPageToken():
             message = "page_token was not made by this call; leave it empty for the first page."
             return _status(code_pb2.OUT_OF_RANGE, "BAD_PAGE_TOKEN", message)
+        case PlanningFailed():
+            return _status(code_pb2.ABORTED, "PLANNING_FAILED", str(error))
         case DeadlinePassed():
             message = "The deadline passed before the request was decided; it was dropped undecided."
             return _status(code_pb2.DEADLINE_EXCEEDED, "DEADLINE", message)

@@ -71,6 +71,7 @@ _MEANINGS = {
     "request_ids_remembered": "Newest request ids whose repetition gets the first answer. An older one is REQUEST_TOO_OLD when its "
     "sender tells its age, else it is taken for new.",
     "request_window_ns": "Longest time after which a request that is not remembered may still be repeated; then REQUEST_TOO_OLD.",
+    "price_age_max_ns": "Longest time for which the prices of a plan count; then routing goes without until another plan is complete.",
     "closed_orders_remembered": "Newest closed orders that can still be read; older ones are OUTCOME_UNKNOWN_ORDER.",
     "movements_remembered": "Newest stock movements of the whole store that ListMovements finds.",
     "inbox_max": f"Requests that wait for an answer{_LATER}.",

@@ -4,6 +4,8 @@
 
 from engine.service.convert import planning as convert
 from engine.service.door import Context, Door
+from engine.service.errors import abort
+from engine.service.refresh import PriceRefresher
 from stockpool.v1 import planning_pb2 as pb
 from stockpool.v1.planning_pb2_grpc import PlanningServiceServicer
 
@@ -11,12 +13,22 @@ from stockpool.v1.planning_pb2_grpc import PlanningServiceServicer
 class Planning(PlanningServiceServicer):
     """Each call is an entry of ``convert.planning``."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, refresher: PriceRefresher) -> None:
         self._door = door
+        self._refresher = refresher
 
     async def SetPrices(self, request: pb.SetPricesRequest, context: Context) -> pb.SetPricesResponse:
         """Writes prices."""
         return await self._door.answer(context, request, convert.SET_PRICES)
+
+    async def RefreshPrices(self, request: pb.RefreshPricesRequest, context: Context) -> pb.RefreshPricesResponse:
+        """Plans prices anew and writes them."""
+        try:
+            engine = await self._door.enter(context, request)
+            plan_key = convert.refresh_prices(request, engine.rules)
+            return pb.RefreshPricesResponse(plan_key=await self._refresher.refresh(engine, plan_key))
+        except Exception as error:  # noqa: BLE001 - see Door.answer
+            await abort(context, error)
 
     async def GetPrices(self, request: pb.GetPricesRequest, context: Context) -> pb.GetPricesResponse:
         """Prices of a SKU."""

@@ -22,6 +22,7 @@ from engine.service.network import Network
 from engine.service.orders import Orders
 from engine.service.planning import Planning
 from engine.service.reading import Calls
+from engine.service.refresh import PriceRefresher
 from engine.service.reservations import Reservations
 from engine.service.returns import Returns
 from engine.settings import Settings
@@ -70,6 +71,7 @@ class Server:
         self._admission = Admission(limits.inbox_max, limits.inbox_wait_max_ns / SECOND_NS)
         self._start_ns = time.time_ns()
         self._server: ArrivalsServer | None = None
+        self._refresher = PriceRefresher(settings)
         self._health = health.aio.HealthServicer()
 
     async def start(self) -> int:
@@ -93,12 +95,13 @@ class Server:
 
     async def open(self, writer: Writer, names: Names, journal: Journal) -> None:
         """The journal has been replayed and the writer runs: answer calls."""
-        self._door.open(writer, names, journal)
+        self._refresher.start(self._door.open(writer, names, journal))
         await self._tell(_SERVING)
 
     async def close(self) -> None:
         """Take nothing new: health says NOT_SERVING and calls are told to come back; those under way go on."""
         self._door.close()
+        await self._refresher.close()
         await self._tell(_NOT_SERVING)
 
     async def stop(self, grace_s: float) -> None:
@@ -123,8 +126,8 @@ class Server:
         orders_pb2_grpc.add_OrderServiceServicer_to_server(Orders(door, snapshots), calls)
         fulfillment_pb2_grpc.add_FulfillmentServiceServicer_to_server(Fulfillment(door), calls)
         returns_pb2_grpc.add_ReturnServiceServicer_to_server(Returns(door), calls)
-        planning_pb2_grpc.add_PlanningServiceServicer_to_server(Planning(door), calls)
-        admin = Admin(door, self._settings.journal_kind, self._start_ns, snapshots)
+        planning_pb2_grpc.add_PlanningServiceServicer_to_server(Planning(door, self._refresher), calls)
+        admin = Admin(door, self._settings.journal_kind, self._start_ns, snapshots, self._refresher)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, calls)
         server.add_generic_rpc_handlers((calls,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import grpc
 import pytest
@@ -15,6 +16,8 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from engine.journal.memory import MemoryJournal, Tape
+from engine.planning.worker import Thought
+from engine.service import refresh
 from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import fulfillment_pb2 as fulfillment
 from stockpool.v1 import network_pb2 as network
@@ -74,16 +77,38 @@ def quiet() -> Iterator[None]:
     assert not records, "\n".join(records)
 
 
+class Here:
+    """Thinks in this process: starting one takes longer than a hundred other calls."""
+
+    def __init__(self, thought: Thought, *, timeout_s: float) -> None:
+        del timeout_s
+        self._thought = thought
+        self._parts: list[Any] = []
+
+    def start(self) -> None:
+        pass
+
+    def send(self, part: Any) -> None:
+        self._parts.append(part)
+
+    def results(self) -> Iterator[Any]:
+        return iter(self._thought(self._parts))
+
+    def close(self) -> None:
+        pass
+
+
 @asynccontextmanager
 async def busy_world(tape: Tape) -> AsyncIterator[tuple[World, grpc.aio.Channel]]:
     """A server on a copy of a journal."""
     copy = Tape()
     copy.frames, copy.head = list(tape.frames), tape.head
-    async with (
-        open_world(limits=SMALL, journal=MemoryJournal(copy), filled=False) as world,
-        grpc.aio.insecure_channel(world.target) as channel,
-    ):
-        yield world, channel
+    with patch.object(refresh, "Work", Here):
+        async with (
+            open_world(limits=SMALL, journal=MemoryJournal(copy), filled=False) as world,
+            grpc.aio.insecure_channel(world.target) as channel,
+        ):
+            yield world, channel
 
 
 async def _record(tape: Tape) -> None:

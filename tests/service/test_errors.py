@@ -38,8 +38,9 @@ REACHED_ELSEWHERE = {
     "PERMISSION_DENIED",
     "REQUEST_TOO_OLD",
     "SEQ_CUT",
+    "PLANNING_FAILED",
 }
-"""In test_bad_input, test_auth, test_repeats and test_snapshots."""
+"""In test_bad_input, test_auth, test_repeats, test_snapshots and test_planning."""
 
 
 class Gate(MemoryJournal):

@@ -12,10 +12,11 @@ from engine.journal.memory import MemoryJournal
 from engine.service import orders as servicer
 from stockpool.v1 import fulfillment_pb2 as fulfillment
 from stockpool.v1 import orders_pb2 as pb
+from stockpool.v1 import planning_pb2 as planning
 from stockpool.v1 import reservations_pb2 as reservations
 from stockpool.v1 import types_pb2
 from stockpool.v1.types_pb2 import Destination
-from tests.service.world import EAST, World, claim, open_world, usd
+from tests.service.world import EAST, LIMITS, SECOND_NS, World, claim, open_world, place, usd
 
 
 async def some_orders(world: World) -> None:
@@ -65,6 +66,21 @@ async def test_what_is_told() -> None:
         assert held.reservation_id == 1
         assert held.plan_journal_seq < held.journal_seq
         assert {cell.node_key: cell.atf_units for cell in held.cells} == {"east": 3, "west": 5}
+
+
+async def test_the_prices_of_then_are_told_with_their_age() -> None:
+    async with open_world() as world:
+        await world.stock("sku-1", "east", 5)
+        await world.client.place_order(place("before", ("sku-1", 1)))
+        await world.client.set_prices(planning.SetPricesRequest(plan_key="p", complete=True))
+        world.clock.advance(60 * SECOND_NS)
+        await world.client.place_order(place("fresh", ("sku-1", 1)))
+        world.clock.advance(LIMITS.price_age_max_ns)
+        await world.client.place_order(place("late", ("sku-1", 1)))
+        [before], [fresh], [late] = [(await explained(world, key)).routings for key in ("before", "fresh", "late")]
+        assert not before.HasField("price_plan")
+        assert (fresh.price_plan.plan_key, fresh.price_plan.expired, fresh.price_plan.age.seconds) == ("p", False, 60)
+        assert (late.price_plan.plan_key, late.price_plan.expired) == ("p", True)
 
 
 async def test_an_order_that_is_not_known() -> None:

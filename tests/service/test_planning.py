@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from multiprocessing import active_children
+from typing import Any
+
+import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from engine.client import StockpoolError
+from engine.planning.history import DAY_NS
+from engine.service import refresh
 from stockpool.v1 import admin_pb2 as admin
+from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
 from stockpool.v1 import planning_pb2 as planning
-from tests.service.world import Outcome, World, usd
+from stockpool.v1.types_pb2 import LineItem
+from tests.service.world import LIMITS, Outcome, World, open_world, until, usd
+from tests.unit.test_planning_worker import crash, hang
 
 SECOND_NS = 1_000_000_000
 
@@ -55,3 +67,87 @@ async def test_the_margin_of_a_sku_is_kept(world: World) -> None:
     shown = await world.client.get_sku(network.GetSkuRequest(sku_key="sku-1"))
     assert shown.sku.unit_margin == usd(3)
     assert shown.result.outcome == Outcome.OK
+
+
+async def sell(world: World, sku_key: str, node_key: str, units: int) -> None:
+    line = LineItem(sku_key=sku_key, units=units)
+    request = inventory.RecordSaleRequest(channel_key="till", node_key=node_key, lines=[line])
+    assert (await world.client.record_sale(request)).result.outcome == Outcome.OK
+
+
+async def demands(world: World, sku_key: str) -> dict[str, int]:
+    shown = await world.client.get_prices(planning.GetPricesRequest(sku_key=sku_key))
+    return {each.node_key: each.demand_1024ths for each in shown.prices}
+
+
+async def test_a_refresh_forecasts_the_demand_of_walk_ins(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "stockpool")
+    for node in ("shop-e", "shop-w", "east"):
+        await world.stock("sku-1", node, 50)
+    await world.stock("sku-2", "east", 5)
+    for _ in range(14):
+        await sell(world, "sku-1", "shop-e", 2)
+        world.clock.advance(DAY_NS)
+    ask = planning.RefreshPricesRequest(request_id="monday")
+    meanwhile = planning.RefreshPricesRequest(request_id="tuesday")
+    response, other = await asyncio.gather(*map(world.client.refresh_prices, (ask, meanwhile)))
+    assert response == other, "who asks while a refresh is under way gets its result"
+    assert response.plan_key == "monday"
+    assert "1 of 4 cells changed, by 14 sales of 14.0 days and 0 orders" in caplog.text
+    found = await demands(world, "sku-1")
+    assert 7 * 1_024 < found["shop-e"] < 14 * 1_024
+    assert (found["shop-w"], found["east"]) == (0, 0)
+    assert await world.client.refresh_prices(ask) == response
+    assert (await world.client.get_status(admin.GetStatusRequest())).price_plan.plan_key == "monday"
+
+
+async def test_prices_that_are_too_old_do_not_count_and_the_status_says_so(world: World) -> None:
+    await world.client.set_prices(planning.SetPricesRequest(plan_key="p", complete=True))
+    world.clock.advance(LIMITS.price_age_max_ns - 1)
+    assert not (await world.client.get_status(admin.GetStatusRequest())).price_plan.expired
+    world.clock.advance(1)
+    status = await world.client.get_status(admin.GetStatusRequest())
+    assert (status.price_plan.plan_key, status.price_plan.expired) == ("p", True)
+    assert status.price_plan.age == Duration(seconds=LIMITS.price_age_max_ns // SECOND_NS)
+    await world.client.set_prices(planning.SetPricesRequest(plan_key="q", complete=True))
+    status = await world.client.get_status(admin.GetStatusRequest())
+    assert (status.price_plan.plan_key, status.price_plan.expired) == ("q", False)
+
+
+async def test_a_planning_process_that_fails_changes_nothing_and_is_told(world: World, monkeypatch: Any) -> None:
+    await world.stock("sku-1", "shop-e", 50)
+    await sell(world, "sku-1", "shop-e", 2)
+    monkeypatch.setattr(refresh, "find_prices", crash)
+    with pytest.raises(StockpoolError) as failed:
+        await world.client.refresh_prices(planning.RefreshPricesRequest())
+    assert failed.value.reason == "PLANNING_FAILED"
+    assert "its process ended (exit code -11)" in str(failed.value)
+    assert await demands(world, "sku-1") == {"shop-e": 0}
+    status = await world.client.get_status(admin.GetStatusRequest())
+    assert status.price_problem == "its process ended (exit code -11)"
+    assert not status.HasField("price_plan")
+
+
+async def test_the_cadence_goes_on_after_a_failure(monkeypatch: Any) -> None:
+    monkeypatch.setattr(refresh, "find_prices", crash)
+    async with open_world(price_refresh_s=1) as world, asyncio.timeout(120):
+        await world.stock("sku-1", "shop-e", 50)
+        await sell(world, "sku-1", "shop-e", 2)
+        while not (await world.client.get_status(admin.GetStatusRequest())).price_problem:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        monkeypatch.undo()
+        while (await world.client.get_status(admin.GetStatusRequest())).price_problem:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        assert (await demands(world, "sku-1"))["shop-e"] > 0
+
+
+async def test_a_server_that_closes_ends_a_refresh_under_way(monkeypatch: Any) -> None:
+    monkeypatch.setattr(refresh, "find_prices", hang)
+    async with open_world() as world:
+        call = asyncio.ensure_future(world.client.refresh_prices(planning.RefreshPricesRequest()))
+        await until(lambda: any(child.name == "planning" for child in active_children()))
+        await world.server.close()
+        assert not any(child.name == "planning" for child in active_children())
+        with pytest.raises(StockpoolError) as ended:
+            await call
+        assert ended.value.reason == "NOT_SERVING"

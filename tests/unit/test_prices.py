@@ -13,7 +13,7 @@ from engine.kernels import columns as c
 from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.network import Sku
-from engine.model.outcomes import Outcome
+from engine.model.outcomes import CommandKind, Outcome
 from engine.model.prices import PricePlan
 from tests.builders import EPOCH_NS, SMALL, Store
 
@@ -116,3 +116,34 @@ def test_a_state_without_prices_has_the_digest_that_it_always_had() -> None:
     before = store.machine.digest()
     told(store, complete=True)
     assert store.machine.digest() != before
+
+
+def test_prices_end_by_a_decision_of_their_own() -> None:
+    store = stocked()
+    told(store, ("A", "dc", 5, 5))
+    assert store.machine.pool.network.prices_count
+    count = len(store.decisions)
+    store.wait(SMALL.price_age_max_ns - 1)
+    store.sweep()
+    assert len(store.decisions) == count
+    store.wait(1)
+    store.sweep()
+    (ended,) = store.decisions[count:]
+    assert (ended.kind, ended.request_id) == (CommandKind.EXPIRE, "")
+    assert store.ask(q.GetPrices(0, "A")).price_plan == PricePlan("p1", EPOCH_NS, expired=True)
+    assert prices(store, "A")["dc"] == (5, 5), "what planning said stays to be seen"
+    assert not store.machine.pool.network.prices_count
+    store.wait(MINUTE_NS)
+    store.sweep()
+    assert len(store.decisions) == count + 1, "they end once"
+    replayed = Machine(SMALL)
+    replayed.apply_run(decode_run([encode([decision]) for decision in store.decisions]))
+    assert replayed.digest() == store.machine.digest() == machine_of(copy_of(store.machine), SMALL).digest()
+    told(store, plan="p2")
+    assert store.machine.pool.network.prices_count
+
+
+def test_a_plan_that_is_not_complete_does_not_count() -> None:
+    store = stocked()
+    told(store, ("A", "dc", 5, 5), complete=False)
+    assert not store.machine.pool.network.prices_count

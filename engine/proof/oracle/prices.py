@@ -32,6 +32,15 @@ def set_prices(state: State, command: m.SetPrices) -> PricesReply:
     return PricesReply(Outcome.OK, "", count, there, changed)
 
 
+def expire(state: State) -> bool:
+    """End prices that are too old to count; whether they were."""
+    plan = state.price_plan
+    if plan is None or plan.expired or state.now_ns - plan.set_ns < state.limits.price_age_max_ns:
+        return False
+    state.price_plan = plan._replace(expired=True)
+    return True
+
+
 def prices_of(state: State, query: q.GetPrices) -> PricesAnswer:
     """Every cell of a SKU, in node order."""
     sku = state.sku_index(query.sku_key)
@@ -40,5 +49,9 @@ def prices_of(state: State, query: q.GetPrices) -> PricesAnswer:
         for at, node in enumerate(state.nodes)
         if (query.sku_key, node) in state.cells and query.node_key in ("", node)
     )
-    plan = state.price_plan
-    return PricesAnswer(Outcome.OK, "", cells, plan, state.now_ns - plan.set_ns if plan else 0)
+    return PricesAnswer(Outcome.OK, "", cells, state.price_plan, age_ns(state))
+
+
+def age_ns(state: State) -> int:
+    """How old the prices are; 0 when there are none."""
+    return state.now_ns - state.price_plan.set_ns if state.price_plan else 0

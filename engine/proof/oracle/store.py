@@ -39,8 +39,8 @@ class Oracle:
     def sweep(self, now_ns: int) -> None:
         """Let time come: what has expired ends, which is a decision of its own."""
         self.state.now_ns = now_ns
-        if reservations.expire(self.state):
-            self.state.seq += 1
+        ended = reservations.expire(self.state), prices.expire(self.state)
+        self.state.seq += any(ended)
 
     def judge(self, command: m.Command, choices: Iterator[Choice]) -> Any:
         """The answer to a command; a repeated one gets its first answer. Raises Malformed, or TooOld; then nothing was decided."""
@@ -121,7 +121,7 @@ class Oracle:
             found = (Outcome.OK, "") if order else (Outcome.UNKNOWN_ORDER, str(query.order_id))
             return OrderAnswer(*found, order)
         if isinstance(query, q.GetStatus):
-            return StatusAnswer(Outcome.OK, "", self.status())
+            return StatusAnswer(Outcome.OK, "", self.status(), state.price_plan, prices.age_ns(state))
         if isinstance(query, q.ListMovements):
             pair = query.sku_key, query.node_key
             rows = [MovementRow(0, *each[1:]) for each in reversed(state.movements) if each.pair == pair]

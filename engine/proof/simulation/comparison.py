@@ -94,10 +94,11 @@ def _compare_answers(auditor: Auditor, machine: Machine, queries: list[q.Query])
         found = auditor.witness.plain(machine.answer(query, machine.now_ns))
         if isinstance(query, q.ListMovements):
             found = found._replace(movements=tuple(row._replace(position=0) for row in found.movements))
-        if isinstance(
-            query, q.GetPrices
-        ):  # the oracle knows the time of the last group, a machine that of the last decision
+        # The oracle knows the time of the last group, a machine that of the last decision.
+        if isinstance(query, q.GetPrices):
             found, wanted = found._replace(age_ns=0), wanted._replace(age_ns=0)
+        if isinstance(query, q.GetStatus):
+            found, wanted = found._replace(price_age_ns=0), wanted._replace(price_age_ns=0)
         if found != wanted:
             raise Violation("read", f"{query}\n    engine: {found}\n    oracle: {wanted}")
 

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from engine.model.queries import Audit, AuditReport, GetStatus, Status
+from engine.model.queries import Audit, AuditReport, GetStatus
+from engine.model.replies import StatusAnswer
+from engine.service.convert.planning import fill_plan
 from engine.service.convert.wording import fill_time
 from engine.service.fields import Rules
 from stockpool.v1 import admin_pb2 as pb
@@ -18,9 +20,11 @@ def get_status(request: pb.GetStatusRequest, rules: Rules) -> GetStatus:
     return query
 
 
-def status_response(status: Status, seq: int, start_ns: int) -> pb.GetStatusResponse:
-    """Counts and totals, which have the names of the message."""
-    response = pb.GetStatusResponse(journal_seq=seq, **status._asdict())
+def status_response(reply: StatusAnswer, seq: int, start_ns: int) -> pb.GetStatusResponse:
+    """Counts and totals, which have the names of the message, and the prices in force."""
+    response = pb.GetStatusResponse(journal_seq=seq, **reply.report._asdict())
+    if reply.price_plan is not None:
+        fill_plan(response.price_plan, reply.price_plan, reply.price_age_ns)
     fill_time(response.start_time, start_ns)
     return response
 

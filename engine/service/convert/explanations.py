@@ -9,6 +9,7 @@ from engine.pool.names import Names
 from engine.service.convert.entry import Entry
 from engine.service.convert.events import COMMANDS
 from engine.service.convert.orders import GET_ORDER, get_order
+from engine.service.convert.planning import fill_plan
 from engine.service.convert.wording import add_cell, add_legs, add_shortages, fill_cost, fill_money, fill_time
 from stockpool.v1 import orders_pb2 as pb
 
@@ -48,6 +49,8 @@ def _fill(message: Any, told: Replayed, names: Names) -> None:
         _fill_alternative(message.alternatives.add(), alternative, names)
     for cell in told.cells:
         add_cell(message.cells, cell, names)
+    if told.price_plan is not None:
+        fill_plan(message.price_plan, told.price_plan, told.now_ns - told.price_plan.set_ns)
 
 
 def _fill_plan(message: Any, plan: ExplainedPlan, names: Names) -> None:

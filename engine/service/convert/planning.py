@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from engine.model.commands import SetPrices
 from engine.model.limits import SECOND_NS
 from engine.model.outcomes import CommandKind
+from engine.model.prices import PricePlan
 from engine.model.queries import GetPrices
 from engine.model.replies import PricesAnswer, PricesReply
 from engine.pool.names import Names
@@ -57,6 +58,14 @@ def _fill_set(response: pb.SetPricesResponse, reply: PricesReply, names: Names) 
     response.changed_count = reply.changed_count
 
 
+def refresh_prices(request: pb.RefreshPricesRequest, rules: Rules) -> str:
+    """The key of the plan: the request's id, so that a repeated request finds what it did."""
+    check = rules.check()
+    request_id = check.request_id(request.request_id)
+    check.done()
+    return request_id
+
+
 def get_prices(request: pb.GetPricesRequest, rules: Rules) -> GetPrices:
     """Prices of a SKU."""
     check = rules.check()
@@ -76,9 +85,14 @@ def _fill_prices(response: pb.GetPricesResponse, reply: PricesAnswer, names: Nam
         )
         fill_money(price.price, cell.price_micros, names)
     if reply.price_plan is not None:
-        response.price_plan.plan_key = reply.price_plan.plan_key
-        fill_time(response.price_plan.set_time, reply.price_plan.set_ns)
-        response.price_plan.age.seconds, response.price_plan.age.nanos = divmod(reply.age_ns, SECOND_NS)
+        fill_plan(response.price_plan, reply.price_plan, reply.age_ns)
+
+
+def fill_plan(message: pb.PricePlan, plan: PricePlan, age_ns: int) -> None:
+    """A plan whose prices are complete, and how old it is."""
+    message.plan_key, message.expired = plan.plan_key, plan.expired
+    fill_time(message.set_time, plan.set_ns)
+    message.age.seconds, message.age.nanos = divmod(age_ns, SECOND_NS)
 
 
 SET_PRICES = Entry(set_prices, pb.SetPricesResponse, _fill_set)
