@@ -160,7 +160,11 @@ def decide(state: State, question: Question, choices: Iterator[Choice]) -> Grant
     for (sku, _), units in zip(question.lines, granted, strict=True):
         if units:
             wanted[sku] = wanted.get(sku, 0) + units
-    choice = next(choices, None) or _any_plan(state, question, wanted)
+    choice = next(choices, None)
+    if choice:
+        _require_cheapest_split(state, question, wanted, choice)
+    else:
+        choice = _any_plan(state, question, wanted)
     boxes, cost = _price(state, question, wanted, choice)
     legs = _legs(state, question, granted, choice)
     return Grant(Outcome.PARTIAL if shortages else Outcome.OK, legs, boxes, cost, shortages)
@@ -227,12 +231,22 @@ def _price(state: State, question: Question, wanted: dict[str, int], choice: Cho
         exact = (
             packages <= SPLIT_PACKAGES_MAX and states <= SPLIT_STATES_MAX and states**2 * packages <= SPLIT_STEPS_MAX
         )
-        if states <= SPLITS_CHECKED_MAX:
-            cost = sum(box.carrier + box.handling for box in boxes) + penalty * (len(boxes) - 1)
-            assert not exact or cost == _cheapest_split(state, question, wanted, whole), "not the cheapest split"
     carrier, handling = sum(box.carrier for box in boxes), sum(box.handling for box in boxes)
     split = penalty * (len(boxes) - 1)
     return boxes, Cost(carrier + handling + split, carrier, handling, split, len(boxes), exact)
+
+
+def _require_cheapest_split(state: State, question: Question, wanted: dict[str, int], choice: Choice) -> None:
+    """Where lines must be split, the engine's choice costs no more than any other, as far as it promises that and it is soon found out."""
+    may = candidates(state, question)
+    whole = {sku: [node for node in may if state.free((sku, node)) >= units] for sku, units in wanted.items()}
+    states = prod(2 if whole[sku] else units + 1 for sku, units in wanted.items())
+    if question.kind == PICKUP or all(whole.values()) or states > SPLITS_CHECKED_MAX:
+        return
+    boxes = boxes_by_node(state, question.destination, question.service, choice)
+    penalty = state.policies[state.channels[question.channel].policy_key].split_penalty_micros
+    cost = sum(box.carrier + box.handling for box in boxes) + penalty * (len(boxes) - 1)
+    assert cost == _cheapest_split(state, question, wanted, whole), "not the cheapest split"
 
 
 def _cheapest_split(state: State, question: Question, wanted: dict[str, int], whole: dict[str, list[str]]) -> int:
