@@ -24,6 +24,18 @@ _REASONS = {
     "NO_STOCK": "no free unit of it",
     "NOT_ENOUGH_STOCK": "not enough free units",
     "NO_SHIP_DAY": "no day with room within four weeks",
+    "RULE": "not allowed by the rule",
+}
+_VERDICTS = {
+    "SERVED": "served it",
+    "SERVED_IN_PART": "served a part of it",
+    "OTHER_SERVICE": "is for other services",
+    "OTHER_VALUE": "is for orders of another value",
+    "OTHER_UNITS": "is for another number of units",
+    "OTHER_LINES": "is for another number of SKUs",
+    "OTHER_REGION": "is for other regions",
+    "TOO_FEW_UNITS": "its nodes had too few units",
+    "NO_PLAN": "its form allowed no plan",
 }
 
 
@@ -92,7 +104,9 @@ def _routing(told: dict[str, Any]) -> "Iterable[RenderableType]":
         yield "[yellow]the code of today would plan otherwise; what follows is its view[/yellow]"
     asked = ", ".join(f"{line['units']} x {line['sku_key']}" for line in told["lines"])
     where = f" to {told['region_key']} by {told['service_key']}" if told["region_key"] else ""
-    yield f"asked for {asked}{where}, policy {told['policy_key']}, planned at seq {told['plan_journal_seq']:,} ({told['plan_time']} UTC)"
+    version = f" version {told['policy_version']}" if told["policy_version"] else ""
+    yield f"asked for {asked}{where}, policy {told['policy_key']}{version}, planned at seq {told['plan_journal_seq']:,} ({told['plan_time']} UTC)"
+    yield from _rules(told)
     yield f"{_counted(told['candidate_count'], 'candidate')} of {_counted(told['node_count'], 'node')}"
     for each in told["dropped"]:
         yield f"  {each['node_count']:>6,}  {_REASONS.get(str(each['reason']), each['reason'])}"
@@ -104,6 +118,15 @@ def _because(told: dict[str, Any]) -> str:
     if told["rejected_fulfillment_order_id"]:
         return f", instead of fulfillment order {told['rejected_fulfillment_order_id']}, which was rejected"
     return f", by reservation {told['reservation_id']}" if told["reservation_id"] else ""
+
+
+def _rules(told: dict[str, Any]) -> "Iterable[str]":
+    """What each rule said that was asked."""
+    for rule in told["rules"]:
+        if rule["verdict"] in _VERDICTS:
+            yield f"  rule {rule['name']}: {_VERDICTS[rule['verdict']]}"
+    if told["after"] in ("HOLD", "BACKORDER", "PARTIAL", "REFUSE"):
+        yield f"  what followed: {told['after'].lower()}"
 
 
 def _counted(count: int, what: str) -> str:

@@ -201,6 +201,9 @@ class Calls:
     put_zone_chart = Unary("NetworkService", network.PutZoneChartRequest, network.PutZoneChartResponse)
     get_zone_chart = Unary("NetworkService", network.GetZoneChartRequest, network.GetZoneChartResponse)
     put_routing_policy = Unary("NetworkService", network.PutRoutingPolicyRequest, network.PutRoutingPolicyResponse)
+    activate_routing_policy = Unary(
+        "NetworkService", network.ActivateRoutingPolicyRequest, network.ActivateRoutingPolicyResponse
+    )
     get_routing_policy = Unary("NetworkService", network.GetRoutingPolicyRequest, network.GetRoutingPolicyResponse)
     list_routing_policies = Unary(
         "NetworkService", network.ListRoutingPoliciesRequest, network.ListRoutingPoliciesResponse
@@ -233,6 +236,7 @@ class Calls:
     )
     place_order = Unary("OrderService", orders.PlaceOrderRequest, orders.PlaceOrderResponse)
     ingest_order = Unary("OrderService", orders.IngestOrderRequest, orders.IngestOrderResponse)
+    release_order = Unary("OrderService", orders.ReleaseOrderRequest, orders.ReleaseOrderResponse)
     cancel_order = Unary("OrderService", orders.CancelOrderRequest, orders.CancelOrderResponse)
     get_order = Unary("OrderService", orders.GetOrderRequest, orders.GetOrderResponse)
     explain_order = Unary("OrderService", orders.ExplainOrderRequest, orders.ExplainOrderResponse)

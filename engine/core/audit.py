@@ -123,6 +123,15 @@ def _rows(matrix: Integers, first_rows: int) -> Iterator[Integers]:
             yield matrix[number]
 
 
+def _later_records(pool: Pool) -> Iterator[object]:
+    """Records that came after digests began, where there are any."""
+    drafts, groups = pool.network.rulebook.drafts, pool.names.groups.keys
+    if drafts:
+        yield drafts
+    if groups:
+        yield groups
+
+
 def digest(pool: Pool, requests: RequestLog) -> str:
     """BLAKE2b of the whole state but the heap of expiries, whose stale entries depend on when it was tidied."""
     result = hashlib.blake2b(digest_size=16)
@@ -152,7 +161,7 @@ def digest(pool: Pool, requests: RequestLog) -> str:
         short_form(network.zone_chart), policies,
         names.regions.keys, names.services.keys, names.sources.keys,
         orders.orders.encodable(), orders.fulfillment_orders.encodable(), orders.returns.encodable(), following,
-        orders.closed, requests.rows(),
+        orders.closed, requests.rows(), *_later_records(pool),
     ):  # fmt: skip
         result.update(msgpack.encode(records))
     if network.price_plan is not None:  # what was never priced has the digest that it always had

@@ -9,7 +9,7 @@ from itertools import accumulate, repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.core.claims import NOBODY, ask
+from engine.core.claims import NOBODY, VALUE_MAX, ask
 from engine.kernels import columns as c
 from engine.kernels import reservations as kernels
 from engine.kernels.zones import Integers
@@ -37,7 +37,9 @@ def ask_many(pool: Pool, claims: ClaimColumns, now_ns: int) -> tuple[kernels.Ask
         items[item, c.ITEM_OUTCOME] = question.refusal
         if question.subject:
             subjects.append((item, question.subject))
-    return (items, lines, NOBODY), tuple(subjects)
+    if pool.network.rulebook.asks_value:
+        items[:, c.ITEM_VALUE] = _values(pool, lines, items)
+    return (items, lines, NOBODY, pool.network.rulebook.rules), tuple(subjects)
 
 
 def _lines(pool: Pool, claims: ClaimColumns) -> Integers:
@@ -66,11 +68,20 @@ def _items(pool: Pool, claims: ClaimColumns, now_ns: int) -> Integers:
     items[:, c.ITEM_LINE_COUNT] = claims.line_counts
     items[:, c.ITEM_PARTIAL] = claims.allow_partial
     rules = np.array([*pool.network.claim_rules, (0, 0, 0)], dtype=np.int64)  # the last for an unknown channel
-    items[:, c.ITEM_THRESHOLD : c.ITEM_UNIT_SPLIT + 1] = rules[channel]
+    items[:, c.ITEM_THRESHOLD : c.ITEM_RULE_COUNT + 1] = rules[channel]
     default_ns = pool.limits.reservation_ttl_default_ns
     items[:, c.ITEM_EXPIRES] = [now_ns + (ttl_ns or default_ns) for ttl_ns in claims.ttl_ns]
     items[:, c.ITEM_EXCLUDED] = 1
     return items
+
+
+def _values(pool: Pool, lines: Integers, items: Integers) -> Integers:
+    """`value_of` each item. Added up as floats as well, which tell where whole numbers would overflow."""
+    units, each = lines[:, c.LINE_UNITS], pool.network.sku_values[lines[:, c.LINE_SKU]]
+    first = items[:, c.ITEM_FIRST_LINE]
+    values: Integers = np.add.reduceat(units * each, first)
+    values[np.add.reduceat(units * each.astype(np.float64), first) >= VALUE_MAX] = VALUE_MAX
+    return values
 
 
 def _destination(pool: Pool, kind: int, place: str) -> int:

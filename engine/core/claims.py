@@ -4,7 +4,7 @@ Reserve, BatchReserve, PlaceOrder, IngestOrder, the re-route of rejected work an
 here, hence they cannot disagree.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,10 @@ _SHORT = (Outcome.PARTIAL, Outcome.INSUFFICIENT_STOCK)
 _SHIP, _PICKUP = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
 NOBODY = np.zeros(0, dtype=np.int64)
 """No excluded nodes."""
+BOOKED = (c.AFTER_HOLD, c.AFTER_BACKORDER)
+"""After these an order is booked even though it gets nothing."""
+VALUE_MAX = (1 << 62) - 1
+"""Micros; what is worth more is taken for this."""
 Rows = list[list[int]]
 """A matrix of the kernel as Python's own numbers."""
 
@@ -44,6 +48,10 @@ class Question(NamedTuple):
     fact: bool = False
     expires_ns: int = 0
     excluded: tuple[int, ...] = ()
+    value_micros: int = 0
+    """What rules take the lines to be worth, see ``value_of``; 0 where no rule asks."""
+    books: bool = False
+    """An order: it may be booked without units, on hold or on backorder."""
 
 
 class Package(NamedTuple):
@@ -70,6 +78,12 @@ class Plan(NamedTuple):
     packages: tuple[Package, ...]
     cost: Cost | None
     shortages: tuple[Shortage, ...]
+    rule: int = 0
+    """1 + the rule that decided, counted within the policy; 0: none is for the order."""
+    after: int = c.AFTER_REQUEST
+    """What followed when that rule did not serve in full."""
+    verdicts: int = 0
+    """What each rule said: ``kernels.columns.VERDICT_BITS`` each."""
 
     @property
     def granted(self) -> bool:
@@ -81,7 +95,7 @@ def _refused(outcome: Outcome, subject: str) -> Question:
     return Question(outcome, subject, FulfillmentKind.SHIP, 0, 0, -1, (), partial=False)
 
 
-def ask(pool: Pool, claim: Claim, now_ns: int, *, fact: bool = False) -> Question:
+def ask(pool: Pool, claim: Claim, now_ns: int, *, fact: bool = False, books: bool = False) -> Question:
     """Resolve a claim's keys. The guards stand in the order of their outcomes' numbers."""
     names, network = pool.names, pool.network
     channel = names.channels.find(claim.channel_key)
@@ -122,7 +136,18 @@ def ask(pool: Pool, claim: Claim, now_ns: int, *, fact: bool = False) -> Questio
         claim.allow_partial or fact,
         fact,
         expires_ns,
+        value_micros=value_of(pool, lines) if network.rulebook.asks_value else 0,
+        books=books,
     )
+
+
+def value_of(pool: Pool, lines: Iterable[tuple[int, int]]) -> int:
+    """What rules take (SKU index, units) to be worth, in micros: by the SKUs' unit values, whatever an order says.
+
+    So it is the same when it is shown, held and ordered.
+    """
+    skus = pool.network.skus
+    return min(sum([units * skus[sku].unit_value_micros for sku, units in lines]), VALUE_MAX)
 
 
 def node_refusal(pool: Pool, node_index: int, channel_index: int, flag: int) -> Outcome | None:
@@ -166,7 +191,7 @@ class Planner:
         excluded: list[int] = []
         skus, rules = network.skus, network.claim_rules
         for question in questions:
-            threshold, split_penalty, unit_split = (0, 0, 0) if question.refusal else rules[question.channel_index]
+            threshold, first_rule, rule_count = (0, 0, 0) if question.refusal else rules[question.channel_index]
             items += (
                 question.kind,
                 question.channel_index,
@@ -176,13 +201,15 @@ class Planner:
                 len(question.lines),
                 question.partial,
                 threshold,
-                split_penalty,
-                unit_split,
+                first_rule,
+                rule_count,
                 question.expires_ns,
                 question.refusal,
                 question.fact,
                 len(excluded) + 1,
                 len(question.excluded),
+                question.value_micros,
+                question.books,
             )
             for sku, units in question.lines:
                 lines += (sku, units, skus[sku].weight_grams, -1, 0)
@@ -191,6 +218,7 @@ class Planner:
             np.array(items, dtype=np.int64).reshape(-1, c.ITEM_WIDTH),
             np.array(lines, dtype=np.int64).reshape(-1, c.LINE_WIDTH),
             np.array(excluded, dtype=np.int64) if excluded else NOBODY,
+            network.rulebook.rules,
         )
 
     def decide(self, asked: kernels.Asked) -> None:
@@ -227,7 +255,9 @@ class Planner:
             held = tuple([Held(line, slot, units, when) for line, slot, units, _, when in legs[first : first + count]])
             first, count = row[c.RESULT_FIRST_PACKAGE], row[c.RESULT_PACKAGE_COUNT]
             boxes = tuple([Package(*box) for box in packages[first : first + count]])
-            plans.append(Plan(OUTCOME[row[c.RESULT_OUTCOME]], held, boxes, cost_of(row, packages), shortages))
+            outcome, cost = OUTCOME[row[c.RESULT_OUTCOME]], cost_of(row, packages)
+            said = row[c.RESULT_RULE], row[c.RESULT_AFTER], row[c.RESULT_VERDICTS]
+            plans.append(Plan(outcome, held, boxes, cost, shortages, *said))
         return plans
 
     def rows(self, count: int) -> tuple[Rows, Rows, Rows]:
@@ -269,6 +299,12 @@ def cost_of(row: list[int], packages: Rows) -> Cost | None:
         count,
         bool(row[c.RESULT_EXACT]),
     )
+
+
+def refused_by(pool: Pool, question: Question, outcome: Outcome, rule: int) -> str:
+    """The name of the rule that allowed no plan; empty when none is for the claim, or when it is stock that is missing."""
+    rules = pool.network.policy_of(question.channel_index).rules
+    return rules[rule - 1].name if outcome == Outcome.NO_PLAN and 0 < rule <= len(rules) else ""
 
 
 def reply_legs(pool: Pool, legs: Sequence[Held]) -> tuple[Leg, ...]:

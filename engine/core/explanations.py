@@ -11,15 +11,20 @@ from numpy.typing import NDArray
 
 from engine.core.claims import Plan, Planner, Question, reply_legs
 from engine.kernels import columns as c
-from engine.kernels.reservations import SHIP_NEEDS
+from engine.kernels.questions import SHIP_NEEDS
 from engine.kernels.zones import NEVER_SHIPS, PADDING, Integers
-from engine.model.explanations import Alternative, Dropped, ExplainedPackage, ExplainedPlan, Replayed
-from engine.model.outcomes import DropReason, FulfillmentKind
+from engine.model.explanations import Alternative, AskedRule, Dropped, ExplainedPackage, ExplainedPlan, Replayed
+from engine.model.outcomes import AfterAction, DropReason, FulfillmentKind, RuleVerdict
 from engine.model.replies import Cell
 from engine.pool.pool import Pool
 
 ALTERNATIVES_MAX = 3
 _CANDIDATE = 0
+_REASONS = [
+    DropReason.CLOSED, DropReason.NOT_IN_CHANNEL, DropReason.DOES_NOT_SHIP, DropReason.REJECTED_BEFORE, DropReason.NO_LANE,
+    DropReason.RULE, DropReason.NO_STOCK, DropReason.NOT_ENOUGH_STOCK, DropReason.NO_SHIP_DAY,
+]  # fmt: skip
+"""In the order in which they are told."""
 Flags = NDArray[np.bool]
 
 
@@ -32,10 +37,10 @@ def explain(pool: Pool, planner: Planner, question: Question, granted: dict[int,
     again: dict[int, int] = {}
     for leg in plan.legs:
         again[leg.slot] = again.get(leg.slot, 0) + leg.units
-    told = _plan(pool, plan)
+    told = _plan(pool, question, plan)
     shipped = question.kind == FulfillmentKind.SHIP
     found = _alternatives(pool, planner, question, told) if shipped else []
-    reasons = _reasons(pool, question) if shipped else np.zeros(1, dtype=np.int64)
+    reasons = _reasons(pool, question, plan.rule) if shipped else np.zeros(1, dtype=np.int64)
     counts = np.bincount(reasons, minlength=max(DropReason) + 1).tolist()
     return Replayed(
         pool.seq + 1,
@@ -52,16 +57,29 @@ def explain(pool: Pool, planner: Planner, question: Question, granted: dict[int,
         told,
         tuple(found),
         _cells(pool, question, [told, *(each.plan for each in found)]),
+        pool.network.policy_of(question.channel_index).version,
+        _rules(pool, question, plan.verdicts) if shipped else (),
+        AfterAction(plan.after) if plan.after != c.AFTER_REQUEST else None,
         price_plan=pool.network.price_plan,
     )
 
 
-def _plan(pool: Pool, plan: Plan) -> ExplainedPlan:
+def _rules(pool: Pool, question: Question, verdicts: int) -> tuple[AskedRule, ...]:
+    rules = pool.network.policy_of(question.channel_index).rules
+    mask = (1 << c.VERDICT_BITS) - 1
+    return tuple(
+        AskedRule(rule.name, RuleVerdict(verdicts >> at * c.VERDICT_BITS & mask)) for at, rule in enumerate(rules)
+    )
+
+
+def _plan(pool: Pool, question: Question, plan: Plan) -> ExplainedPlan:
     boxes = tuple(
         ExplainedPackage(box.node_index, box.zone, box.weight_grams, box.carrier_micros, box.handling_micros)
         for box in plan.packages
     )
-    return ExplainedPlan(plan.outcome, reply_legs(pool, plan.legs), boxes, plan.cost, plan.shortages)
+    rules = pool.network.policy_of(question.channel_index).rules
+    rule = rules[plan.rule - 1].name if 0 < plan.rule <= len(rules) else ""
+    return ExplainedPlan(plan.outcome, reply_legs(pool, plan.legs), boxes, plan.cost, plan.shortages, rule)
 
 
 def _alternatives(pool: Pool, planner: Planner, question: Question, chosen: ExplainedPlan) -> list[Alternative]:
@@ -82,7 +100,7 @@ def _alternatives(pool: Pool, planner: Planner, question: Question, chosen: Expl
                 excluded = (*question.excluded, *names)
                 if names not in seen and len(excluded) <= c.EXCLUDED_MAX:
                     seen.add(names)
-                    next_best = _plan(pool, planner.plan(question._replace(excluded=excluded)))
+                    next_best = _asked_without(pool, planner, question, excluded)
                     if next_best.units:
                         heapq.heappush(heap, (-next_best.units, _total(next_best), names, next_best))
         if not heap:
@@ -95,12 +113,18 @@ def _alternatives(pool: Pool, planner: Planner, question: Question, chosen: Expl
     return found
 
 
+def _asked_without(pool: Pool, planner: Planner, question: Question, excluded: tuple[int, ...]) -> ExplainedPlan:
+    """The plan without some nodes: of a later rule, where those before it serve the order only from them."""
+    asked = question._replace(excluded=excluded)
+    return _plan(pool, asked, planner.plan(asked))
+
+
 def _total(plan: ExplainedPlan) -> int:
     return plan.cost.total if plan.cost is not None else 0
 
 
-def _reasons(pool: Pool, question: Question) -> Integers:
-    """By node: 0 for a candidate, else the DropReason."""
+def _reasons(pool: Pool, question: Question, rule: int) -> Integers:
+    """By node: 0 for a candidate, else the DropReason. ``rule``: 1 + the one that decided; 0: none is for the question."""
     network = pool.network
     count = len(network.nodes)
     flags, channels = network.node_rows[c.NODE_FLAGS, :count], network.node_rows[c.NODE_CHANNELS, :count]
@@ -109,7 +133,8 @@ def _reasons(pool: Pool, question: Question) -> Integers:
     able = (flags & SHIP_NEEDS == SHIP_NEEDS) & (channels >> question.channel_index & 1 == 1)
     reached = _reached(pool, question, count)
     leaving = network.ship_days[question.service_index, :count] < NEVER_SHIPS
-    holding, serving = _stocked(pool, question, able & reached & leaving & ~refused)
+    allowed, keep_units = _ruled(pool, question, rule, count)
+    holding, serving = _stocked(pool, question, able & reached & leaving & ~refused & allowed, keep_units)
     reasons = np.select(
         [
             flags & c.FLAG_OPEN == 0,
@@ -117,11 +142,12 @@ def _reasons(pool: Pool, question: Question) -> Integers:
             flags & c.FLAG_SHIPS == 0,
             refused,
             ~reached,
+            ~allowed,
             ~holding,
             ~serving,
             ~leaving,
         ],
-        list(DropReason),
+        _REASONS,
         _CANDIDATE,
     )
     return reasons.astype(np.int64)
@@ -138,7 +164,23 @@ def _reached(pool: Pool, question: Question, count: int) -> Flags:
     return reached
 
 
-def _stocked(pool: Pool, question: Question, able: Flags) -> tuple[Flags, Flags]:
+def _ruled(pool: Pool, question: Question, rule: int, count: int) -> tuple[Flags, int]:
+    """Nodes that the rule allows, and the units that it keeps in every cell."""
+    if not rule:
+        return np.zeros(count, dtype=np.bool), 0
+    network = pool.network
+    _, first_rule, _ = network.claim_rules[question.channel_index]
+    row = network.rulebook.rules[first_rule + rule - 1]
+    groups = network.node_rows[c.NODE_GROUPS, :count]
+    allowed = groups & row[c.RULE_GROUPS_NONE] == 0
+    if row[c.RULE_GROUPS_ANY]:
+        allowed &= groups & row[c.RULE_GROUPS_ANY] != 0
+    if row[c.RULE_DISTANCE_MAX]:
+        allowed &= network.distances[question.destination, :count] <= row[c.RULE_DISTANCE_MAX]
+    return allowed, int(row[c.RULE_KEEP_UNITS])
+
+
+def _stocked(pool: Pool, question: Question, able: Flags, keep_units: int) -> tuple[Flags, Flags]:
     """Nodes with a free unit of any line; and those that can serve a line: all of it, or a part where no ``able`` node has it all."""
     cells = pool.stock.arrays[0]
     units_of: dict[int, int] = {}
@@ -148,7 +190,7 @@ def _stocked(pool: Pool, question: Question, able: Flags) -> tuple[Flags, Flags]
     for sku, units in units_of.items():
         free = np.zeros(len(able), dtype=np.int64)
         for node, slot in pool.stock.cells_of(sku):
-            free[node] = cells[c.ATF, slot] - cells[c.PENDING, slot]
+            free[node] = cells[c.ATF, slot] - cells[c.PENDING, slot] - keep_units
         whole = free >= units
         holding |= free > 0
         serving |= whole if (whole & able).any() else free > 0

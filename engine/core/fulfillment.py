@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from engine.core.claims import Package, Planner, Question
+from engine.core.claims import Package, Planner, Question, value_of
 from engine.core.draft import Draft, Work
 from engine.kernels import columns as c
 from engine.model.commands import Accept, HandOver, MarkReady, Reject, Ship
@@ -107,12 +107,14 @@ def allocation(work: Sequence[FulfillmentOrder], sign: int, *, orders: int = 1, 
     return effects
 
 
-def order_state(lines: Sequence[OrderLine], states: Iterable[FulfillmentState]) -> OrderState:
+def order_state(lines: Sequence[OrderLine], states: Iterable[FulfillmentState], *, on_hold: bool = False) -> OrderState:
     """State of an order from its lines and the states of its fulfillment orders."""
     if not any(line.open_units for line in lines):
         return OrderState.COMPLETED if any(line.fulfilled_units for line in lines) else OrderState.CANCELLED
     if any(line.fulfilled_units for line in lines) or any(state in (ACCEPTED, READY) for state in states):
         return OrderState.IN_FULFILLMENT
+    if on_hold:
+        return OrderState.ON_HOLD
     return OrderState.BACKORDERED if any(line.short_units for line in lines) else OrderState.ROUTED
 
 
@@ -123,7 +125,7 @@ def with_work(pool: Pool, order: Order, lines: Sequence[OrderLine], changed: Seq
     return order._replace(
         lines=tuple(lines),
         fulfillment_order_ids=tuple(present),
-        state=order_state(lines, (work.state for work in present.values())),
+        state=order_state(lines, (work.state for work in present.values()), on_hold=order.on_hold),
     )
 
 
@@ -219,14 +221,21 @@ def reject_effects(pool: Pool, work: FulfillmentOrder, reason: RejectReason) -> 
 
 def rerouted(pool: Pool, order: Order, work: FulfillmentOrder) -> Question:
     """The claim for what a node gave back: shipping, anywhere but where the order was rejected before."""
-    refusers = [
-        other.node_index for other in pool.orders.work_of_order(order) if other.state == FulfillmentState.REJECTED
-    ]
-    excluded = tuple(dict.fromkeys([work.node_index, *reversed(refusers)]))[: c.EXCLUDED_MAX]
-    lines = tuple((leg.sku_index, leg.units) for leg in work.lines)
+    return routed_again(pool, order, ((leg.sku_index, leg.units) for leg in work.lines), (work.node_index,))
+
+
+def routed_again(pool: Pool, order: Order, lines: Iterable[tuple[int, int]], refusers: Iterable[int] = ()) -> Question:
+    """The claim for (SKU, units) of an order that need a node: a fact, and none of the nodes that rejected the order before.
+
+    Its rules take it to be worth what the whole order is.
+    """
+    refused = [each.node_index for each in pool.orders.work_of_order(order) if each.state == FulfillmentState.REJECTED]
+    shipped = order.kind == FulfillmentKind.SHIP
     return Question(
-        0, "", order.kind, order.channel_index, order.region_index, order.service_index, lines,
-        partial=True, fact=True, excluded=excluded,
+        0, "", order.kind, order.channel_index, order.region_index if shipped else order.pickup_node_index,
+        order.service_index, tuple(lines), partial=True, fact=True,
+        excluded=tuple(dict.fromkeys([*refusers, *reversed(refused)]))[: c.EXCLUDED_MAX],
+        value_micros=value_of(pool, ((line.sku_index, line.units) for line in order.lines)),
     )  # fmt: skip
 
 

@@ -9,7 +9,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.core import audit, fulfillment, network, options, orders, prices, queries, reservations, returns, stock
+from engine.core import (
+    audit,
+    fulfillment,
+    network,
+    options,
+    orders,
+    policies,
+    prices,
+    queries,
+    reservations,
+    returns,
+    stock,
+    waiting,
+)
 from engine.core.claims import Planner, Question
 from engine.core.draft import Draft
 from engine.core.explanations import explain
@@ -58,7 +71,10 @@ class Machine:
             m.PutChannels: _Case(kind.PUT_CHANNELS, lambda x, _: network.decide_put_channels(pool, x)),
             m.PutRateCard: _Case(kind.PUT_RATE_CARD, lambda x, _: network.decide_put_rate_card(pool, x)),
             m.PutZoneChart: _Case(kind.PUT_ZONE_CHART, lambda x, _: network.decide_put_zone_chart(pool, x)),
-            m.PutRoutingPolicy: _Case(kind.PUT_ROUTING_POLICY, lambda x, _: network.decide_put_policy(pool, x)),
+            m.PutRoutingPolicy: _Case(kind.PUT_ROUTING_POLICY, lambda x, _: policies.decide_put_policy(pool, x)),
+            m.ActivateRoutingPolicy: _Case(
+                kind.ACTIVATE_ROUTING_POLICY, lambda x, _: policies.decide_activate_policy(pool, x)
+            ),
             m.AdjustStock: _Case(kind.ADJUST_STOCK, lambda x, _: stock.decide_adjust(pool, x)),
             m.SetStock: _Case(kind.SET_STOCK, lambda x, _: stock.decide_set(pool, x)),
             m.ReceiveStock: _Case(kind.RECEIVE_STOCK, lambda x, _: stock.decide_receive(pool, x)),
@@ -74,6 +90,7 @@ class Machine:
             m.ReleaseReservation: _Case(kind.RELEASE_RESERVATION, lambda x, _: reservations.decide_release(pool, x)),
             m.PlaceOrder: _Case(kind.PLACE_ORDER, lambda x, now: orders.decide_place(pool, planner, x, now)),
             m.IngestOrder: _Case(kind.INGEST_ORDER, lambda x, now: orders.decide_ingest(pool, planner, x, now)),
+            m.ReleaseOrder: _Case(kind.RELEASE_ORDER, lambda x, now: waiting.decide_release(pool, planner, x, now)),
             m.CancelOrder: _Case(kind.CANCEL_ORDER, lambda x, now: orders.decide_cancel(pool, x, now)),
             m.Accept: _Case(kind.ACCEPT, lambda x, now: fulfillment.decide_accept(pool, x, now)),
             m.Reject: _Case(kind.REJECT, lambda x, now: fulfillment.decide_reject(pool, planner, x, now)),

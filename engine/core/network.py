@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from engine.core.draft import Draft
-from engine.model.commands import Malformed, PutChannels, PutNodes, PutRateCard, PutRoutingPolicy, PutSkus, PutZoneChart
-from engine.model.decisions import ChannelPut, NodePut, PolicyPut, RateCardPut, SkuPut, ZoneChartPut
+from engine.model.commands import Malformed, PutChannels, PutNodes, PutRateCard, PutSkus, PutZoneChart
+from engine.model.decisions import ChannelPut, NodePut, RateCardPut, SkuPut, ZoneChartPut
 from engine.model.network import other_currency
 from engine.model.outcomes import Outcome
+from engine.model.policies import NODE_GROUPS_MAX
 from engine.model.replies import Plain
 from engine.pool.names import Registry
 from engine.pool.pool import Pool
@@ -40,7 +41,14 @@ def decide_put_nodes(pool: Pool, command: PutNodes) -> Draft:
     indexes = _indexes(pool.names.nodes, (node.node_key for node in command.nodes), pool.limits.nodes_max)
     if indexes is None:
         return _full("nodes_max")
+    if _indexes(pool.names.groups, _groups(command), NODE_GROUPS_MAX) is None:
+        return _full("node_groups_max")
     return Draft(_OK, (), tuple(map(NodePut, indexes, command.nodes)))
+
+
+def _groups(command: PutNodes) -> Iterable[str]:
+    """Groups of the nodes, each once."""
+    return dict.fromkeys(name for node in command.nodes for name in node.groups)
 
 
 def decide_put_skus(pool: Pool, command: PutSkus) -> Draft:
@@ -92,11 +100,3 @@ def decide_put_zone_chart(pool: Pool, command: PutZoneChart) -> Draft:
         if region_key not in keys:
             return Draft(Plain(Outcome.UNKNOWN_DESTINATION, region_key))
     return Draft(_OK, (), (ZoneChartPut(command.zone_chart),))
-
-
-def decide_put_policy(pool: Pool, command: PutRoutingPolicy) -> Draft:
-    """Add or replace a routing policy."""
-    service_key = command.policy.default_service_key
-    if service_key and pool.names.services.find(service_key) < 0:
-        return Draft(Plain(Outcome.UNKNOWN_SERVICE, service_key))
-    return Draft(_OK, (), (PolicyPut(command.policy),))

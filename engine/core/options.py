@@ -25,7 +25,7 @@ def get_options(pool: Pool, planner: Planner, query: q.GetFulfillmentOptions, no
         if question.refusal:
             return r.OptionsAnswer(Outcome(question.refusal), question.subject)
         plan = planner.plan(question)
-        if plan.granted and plan.cost is not None:
+        if plan.outcome == Outcome.OK and plan.cost is not None:
             legs, days = reply_legs(pool, plan.legs), _days(pool, index, plan)
             options.append(r.ShipOption(index, available=True, cost=plan.cost, legs=legs, **days._asdict()))
         shortages = shortages or plan.shortages

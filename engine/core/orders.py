@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from engine.core.claims import Package, Planner, Question, ask
+from engine.core.claims import BOOKED, Package, Plan, Planner, Question, ask, refused_by
 from engine.core.draft import Draft
 from engine.core.fulfillment import allocation, make_work, order_state, routing_of, with_work
 from engine.kernels import columns as c
@@ -69,7 +69,7 @@ def _draft(
     work = make_work(pool, order, legs, packages, order.placed_ns)
     order = order._replace(
         fulfillment_order_ids=tuple(each.fulfillment_order_id for each in work),
-        state=order_state(order.lines, (each.state for each in work)),
+        state=order_state(order.lines, (each.state for each in work), on_hold=order.on_hold),
     )
     return Draft(reply._replace(order=order), effects + allocation(work, 1), (*work, order))
 
@@ -98,44 +98,50 @@ def decide_place(pool: Pool, planner: Planner, command: PlaceOrder, now_ns: int)
         return Draft(OrderReply(Outcome.UNKNOWN_CHANNEL, command.channel_key))
     if command.claim is None:
         return _place_reserved(pool, command, channel, now_ns)
-    question = ask(pool, command.claim, now_ns)
+    question = ask(pool, command.claim, now_ns, books=True)
     refusal = _claim_refusal(pool, question, channel, command.order_key)
     if refusal is not None:
         return Draft(refusal)
     plan = planner.plan(question)
-    if not plan.granted:
-        return Draft(OrderReply(plan.outcome, "", shortages=plan.shortages))
-    order = _new_order(pool, question, command, command.claim.postal_code, now_ns)
-    order = order._replace(
-        lines=_lines(_priced(question, command.lines), plan.legs),
-        routings=(routing_of(pool, CommandKind.PLACE_ORDER, plan.cost),),
-    )
-    reply = OrderReply(plan.outcome, "", None, plan.cost, plan.shortages)
-    return _draft(pool, order, plan.legs, plan.packages, reply, [])
+    if not plan.granted and plan.after not in BOOKED:
+        return Draft(
+            OrderReply(plan.outcome, refused_by(pool, question, plan.outcome, plan.rule), shortages=plan.shortages)
+        )
+    return _booked(pool, question, command, plan, now_ns)
 
 
 def decide_ingest(pool: Pool, planner: Planner, command: IngestOrder, now_ns: int) -> Draft:
     """Book an order that was sold elsewhere: what no node has is short. Refused only when it cannot be understood, or was
     booked before.
     """
-    question = ask(pool, command.claim, now_ns, fact=True)
+    question = ask(pool, command.claim, now_ns, fact=True, books=True)
     channel = pool.names.channels.find(command.claim.channel_key)
     refusal = _claim_refusal(pool, question, channel, command.order_key)
     if refusal is not None:
         return Draft(refusal)
-    plan = planner.plan(question)
-    order = _new_order(pool, question, command, command.claim.postal_code, now_ns)
-    order = order._replace(
-        lines=_lines(_priced(question, command.lines), plan.legs),
-        routings=(routing_of(pool, CommandKind.INGEST_ORDER, plan.cost),),
-    )
-    shortages = tuple(
-        Shortage(index, line.sku_index, line.units, line.allocated_units)
-        for index, line in enumerate(order.lines)
-        if line.short_units
-    )
+    return _booked(pool, question, command, planner.plan(question), now_ns)
+
+
+def _booked(pool: Pool, question: Question, command: PlaceOrder | IngestOrder, plan: Plan, now_ns: int) -> Draft:
+    """Make the order, whatever the plan granted; the rest is short, and waits on hold where a rule says so."""
+    postal_code = command.claim.postal_code if command.claim else ""
+    order = _new_order(pool, question, command, postal_code, now_ns)
+    lines = _lines(_priced(question, command.lines), plan.legs)
+    kind = CommandKind.INGEST_ORDER if order.ingested else CommandKind.PLACE_ORDER
+    on_hold = plan.after == c.AFTER_HOLD and not plan.granted
+    order = order._replace(lines=lines, routings=(routing_of(pool, kind, plan.cost),), on_hold=on_hold)
+    shortages = shortages_of(lines)
     reply = OrderReply(Outcome.PARTIAL if shortages else Outcome.OK, "", None, plan.cost, shortages)
     return _draft(pool, order, plan.legs, plan.packages, reply, [])
+
+
+def shortages_of(lines: Sequence[OrderLine]) -> tuple[Shortage, ...]:
+    """Lines with short units; what is allocated is what there was."""
+    return tuple(
+        Shortage(index, line.sku_index, line.units, line.units - line.short_units)
+        for index, line in enumerate(lines)
+        if line.short_units
+    )
 
 
 def _reserved_refusal(pool: Pool, command: PlaceOrder, channel: int, found: Reservation | None) -> OrderReply | None:

@@ -4,8 +4,9 @@ from typing import Any
 
 from engine.core.claims import node_refusal, reply_legs
 from engine.kernels import columns as c
+from engine.kernels.questions import SHIP_NEEDS
 from engine.kernels.reach import ats
-from engine.kernels.reservations import PICKUP_NEEDS, SHIP_NEEDS
+from engine.kernels.reservations import PICKUP_NEEDS
 from engine.model import queries as q
 from engine.model import replies as r
 from engine.model.outcomes import FulfillmentKind, FulfillmentState, Outcome, Quantity, ReservationState, StockReason
@@ -131,14 +132,17 @@ def list_movements(pool: Pool, query: q.ListMovements) -> r.MovementsAnswer:
 
 def _registries(pool: Pool) -> dict[str, tuple[list[Any], dict[str, int], Outcome]]:
     names, network = pool.names, pool.network
-    policies = list(network.policies.values())
-    keys = {policy.policy_key: index for index, policy in enumerate(policies)}
+    drafts = list(network.rulebook.drafts.values())
+    policies = [*network.policies.values(), *drafts]
+    keys = {key: index for index, key in enumerate(network.policies)}
+    draft_keys = {policy.policy_key: index for index, policy in enumerate(drafts)}
     return {
         "node": (network.nodes, names.nodes.index_of, Outcome.UNKNOWN_NODE),
         "sku": (network.skus, names.skus.index_of, Outcome.UNKNOWN_SKU),
         "channel": (network.channels, names.channels.index_of, Outcome.UNKNOWN_CHANNEL),
         "rate_card": (network.rate_cards, names.services.index_of, Outcome.UNKNOWN_SERVICE),
         "policy": (policies, keys, Outcome.UNKNOWN_POLICY),
+        "policy_draft": (drafts, draft_keys, Outcome.UNKNOWN_POLICY),
     }
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.core.batches import ask_many
-from engine.core.claims import OUTCOME, Planner, Question, ask, cost_of
+from engine.core.claims import OUTCOME, Planner, Question, ask, cost_of, refused_by
 from engine.core.draft import Draft
 from engine.kernels import columns as c
 from engine.kernels import reservations as kernels
@@ -54,7 +54,7 @@ def decide_reserves(pool: Pool, planner: Planner, claims: Sequence[Claim], now_n
     for question, row, shortages in zip(questions, rows, planner.shortages(questions, rows), strict=True):
         reservation_id, outcome = row[c.RESULT_ID], OUTCOME[row[c.RESULT_OUTCOME]]
         if not reservation_id:
-            subject = question.subject if question.refusal else _first_short(pool, question)
+            subject = question.subject if question.refusal else _why(pool, question, row)
             replies.append(ReserveReply(outcome, subject, shortages=shortages))
             row_counts.append(0)
             continue
@@ -94,7 +94,10 @@ def decide_reserve(pool: Pool, planner: Planner, command: Reserve, now_ns: int) 
     return Draft(judged.replies[0], judged.effects)
 
 
-def _first_short(pool: Pool, question: Question) -> str:
+def _why(pool: Pool, question: Question, row: list[int]) -> str:
+    """What a refusal for lack of stock, or of a plan, speaks of."""
+    if row[c.RESULT_OUTCOME] == Outcome.NO_PLAN:
+        return refused_by(pool, question, Outcome.NO_PLAN, row[c.RESULT_RULE])
     return pool.names.sku_keys[question.lines[0][0]] if len(question.lines) == 1 else ""
 
 

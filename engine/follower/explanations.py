@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
-from engine.core.claims import Question
+from engine.core.claims import Question, value_of
 from engine.core.fulfillment import rerouted
 from engine.core.machine import Machine
+from engine.core.waiting import asked_again
 from engine.journal import Journal, JournalCut
 from engine.journal.codec import decode
 from engine.kernels import columns as c
@@ -83,12 +84,15 @@ def _explained(machine: Machine, decision: Decision, order: Order, routing: Rout
         asked = _reserved(machine, decision, routing.reservation_id)
     elif decision.kind == CommandKind.REJECT:
         asked = _rejected(machine, decision, order.order_id, routing.rejected_id)
+    elif decision.kind == CommandKind.RELEASE_ORDER:
+        question = asked_again(machine.pool, machine.pool.orders.orders[order.order_id])
+        asked = _Asked(question, _new_units(decision, order.order_id), {})
     else:
-        asked = _placed(decision, order.order_id)
+        asked = _placed(machine, decision, order.order_id)
     return machine.explain(asked.question, asked.granted, asked.taken, decision.now_ns)
 
 
-def _placed(decision: Decision, order_id: int) -> _Asked:
+def _placed(machine: Machine, decision: Decision, order_id: int) -> _Asked:
     order = next(each for each in decision.documents if isinstance(each, Order) and each.order_id == order_id)
     shipped = order.kind == FulfillmentKind.SHIP
     lines = tuple((line.sku_index, line.units) for line in order.lines)
@@ -102,6 +106,8 @@ def _placed(decision: Decision, order_id: int) -> _Asked:
         lines,
         partial=order.ingested,
         fact=order.ingested,
+        value_micros=value_of(machine.pool, lines),
+        books=True,
     )
     return _Asked(question, _new_units(decision, order_id), {})
 
@@ -146,6 +152,7 @@ def _reserved(machine: Machine, decision: Decision, reservation_id: int) -> _Ask
     shortages = decision.reply.shortages if isinstance(decision.reply, ReserveReply) else ()
     for short in shortages:
         by_line[short.line_index] = (short.sku_index, short.requested_units)
+    lines = tuple(by_line[line] for line in sorted(by_line))
     question = Question(
         0,
         "",
@@ -153,8 +160,9 @@ def _reserved(machine: Machine, decision: Decision, reservation_id: int) -> _Ask
         channel,
         destination,
         (meta >> c.META_SERVICE_SHIFT) - 1,
-        tuple(by_line[line] for line in sorted(by_line)),
+        lines,
         partial=bool(shortages),
+        value_micros=value_of(machine.pool, lines),
     )
     return _Asked(question, dict(granted), dict(taken))
 

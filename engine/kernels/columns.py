@@ -55,12 +55,15 @@ NODE_UNIT_COST: Final = 2
 NODE_CHANNELS: Final = 3
 """Bit c is set when the node serves channel c."""
 NODE_GROUPS: Final = 4
-"""Bit g is set when the node belongs to group g."""
+"""Bit g is set when the node belongs to group g; from KIND_GROUP on, the bit of its kind."""
 NODE_PERFORMANCE: Final = 5
 """Micros a unit: the penalty of a node that works badly."""
 NODE_CAPACITY_PRICE: Final = 6
 """Micros a package: what a place in the node's day is worth."""
 NODE_ROWS: Final = 7
+
+KIND_GROUP: Final = 56
+"""The bit of ``NodeKind`` 0; the bits below are those of named groups."""
 
 FLAG_OPEN: Final = 1
 FLAG_SHIPS: Final = 2
@@ -95,30 +98,26 @@ ORDER_PRICE_WEIGHT: Final = 9
 ORDER_PERFORMANCE_WEIGHT: Final = 10
 ORDER_CAPACITY_WEIGHT: Final = 11
 ORDER_LATE_WEIGHT: Final = 12
-ORDER_PACKAGES_MAX: Final = 13
-"""Packages at most; 0: any number."""
+ORDER_PACKAGES_MAX: Final = 13  # 0: any number
 ORDER_GROUPS_ANY: Final = 14
 """A candidate belongs to one of these groups at least; 0: to any or none."""
 ORDER_GROUPS_NONE: Final = 15
 """A candidate belongs to none of these groups."""
-ORDER_DISTANCE_MAX: Final = 16
-"""Kilometres between a candidate and the region at most; 0: any."""
+ORDER_DISTANCE_MAX: Final = 16  # kilometres between a candidate and the region; 0: any
 ORDER_KEEP_UNITS: Final = 17
 """Units that every cell keeps for others, beside its safety stock."""
 ORDER_DUE_DAY: Final = 18
 """Day number by which a package should have arrived; 0: no promise."""
 ORDER_LATE_DAYS_MAX: Final = 19
 """Days after ORDER_DUE_DAY that a candidate may be late."""
-ORDER_LATE_COST: Final = 20
-"""Micros a package and day late."""
+ORDER_LATE_COST: Final = 20  # micros a package and day late
 ORDER_EXCLUDED: Final = 21
 ORDER_WIDTH: Final = ORDER_EXCLUDED + EXCLUDED_MAX
 
 # lines[line, field]: the merged lines of one routing question.
 LINE_SKU: Final = 0
 LINE_UNITS: Final = 1
-LINE_GRAMS: Final = 2
-"""Grams of one unit."""
+LINE_GRAMS: Final = 2  # of one unit
 LINE_UNSERVED: Final = 3
 """Micros for leaving the whole line unserved; below 0: it must be served."""
 LINE_GROUP: Final = 4
@@ -300,8 +299,9 @@ ITEM_LINE_COUNT: Final = 5
 ITEM_PARTIAL: Final = 6
 ITEM_THRESHOLD: Final = 7
 """Units of every SKU that the channel never sees."""
-ITEM_SPLIT_PENALTY: Final = 8
-ITEM_UNIT_SPLIT: Final = 9
+ITEM_FIRST_RULE: Final = 8
+"""Row of ``rules`` with the first rule of the item's policy (shipping alone)."""
+ITEM_RULE_COUNT: Final = 9
 ITEM_EXPIRES: Final = 10
 ITEM_OUTCOME: Final = 11
 """Already refused before stock was looked at: the outcome; else 0."""
@@ -310,7 +310,62 @@ ITEM_FACT: Final = 12
 ITEM_EXCLUDED: Final = 13
 """1 + first entry of ``excluded``; 0: none."""
 ITEM_EXCLUDED_COUNT: Final = 14
-ITEM_WIDTH: Final = 15
+ITEM_VALUE: Final = 15
+"""Micros that rules take the item's units to be worth."""
+ITEM_BOOKS: Final = 16
+"""1: an order, which may be booked without units, on hold or on backorder."""
+ITEM_WIDTH: Final = 17
+
+# rules[rule, field]: a routing rule, the rules of a policy one after the other. Behind the fields stand sets, see ``kernels.rules``.
+RULE_SERVICES: Final = 0
+"""Where in the row the set of services begins; 0: any service."""
+RULE_REGIONS: Final = 1
+RULE_VALUE_MIN: Final = 2
+RULE_VALUE_MAX: Final = 3
+RULE_UNITS_MIN: Final = 4
+RULE_UNITS_MAX: Final = 5
+RULE_LINES_MIN: Final = 6
+RULE_LINES_MAX: Final = 7
+RULE_GROUPS_ANY: Final = 8
+RULE_GROUPS_NONE: Final = 9
+RULE_DISTANCE_MAX: Final = 10
+RULE_KEEP_UNITS: Final = 11
+RULE_LATE_DAYS_MAX: Final = 12
+RULE_LATE_COST: Final = 13
+RULE_PACKAGES_MAX: Final = 14
+RULE_SPLIT_VALUE_MIN: Final = 15
+RULE_UNIT_SPLIT: Final = 16
+RULE_SPLIT_PENALTY: Final = 17
+RULE_CARRIER_WEIGHT: Final = 18
+RULE_HANDLING_WEIGHT: Final = 19
+RULE_PRICE_WEIGHT: Final = 20
+RULE_PERFORMANCE_WEIGHT: Final = 21
+RULE_CAPACITY_WEIGHT: Final = 22
+RULE_LATE_WEIGHT: Final = 23
+RULE_AFTER: Final = 24
+RULE_WIDTH: Final = 25
+
+AFTER_REQUEST: Final = 0
+"""What there is when the request allows that, else a refusal: a policy without rules, or behind the last rule."""
+AFTER_NEXT: Final = 1
+AFTER_PARTIAL: Final = 2
+AFTER_REFUSE: Final = 3
+AFTER_HOLD: Final = 4
+AFTER_BACKORDER: Final = 5
+"""Numbers of ``model.outcomes.AfterAction``."""
+
+VERDICT_BITS: Final = 4
+"""Of RESULT_VERDICTS for each rule of the policy, the first rule lowest. The numbers are those of ``model.outcomes.RuleVerdict``."""
+VERDICT_NOT_ASKED: Final = 0
+VERDICT_SERVED: Final = 1
+VERDICT_SERVED_IN_PART: Final = 2
+VERDICT_OTHER_SERVICE: Final = 3
+VERDICT_OTHER_VALUE: Final = 4
+VERDICT_OTHER_UNITS: Final = 5
+VERDICT_OTHER_LINES: Final = 6
+VERDICT_OTHER_REGION: Final = 7
+VERDICT_TOO_FEW_UNITS: Final = 8
+VERDICT_NO_PLAN: Final = 9
 
 # results[item, field]: what a batch got.
 RESULT_OUTCOME: Final = 0
@@ -325,12 +380,19 @@ RESULT_PACKAGE_COUNT: Final = 7
 RESULT_COST: Final = 8
 RESULT_SPLIT: Final = 9
 RESULT_EXACT: Final = 10
-RESULT_WIDTH: Final = 11
+RESULT_RULE: Final = 11
+"""1 + the rule that decided, counted within the policy: the one that served, else the last that was tried; 0: none is for the item."""
+RESULT_AFTER: Final = 12
+"""What followed when that rule did not serve in full: AFTER_...; AFTER_NEXT when it did."""
+RESULT_VERDICTS: Final = 13
+"""What each rule said, VERDICT_BITS each."""
+RESULT_WIDTH: Final = 14
 
 # Outcomes that kernels give; the numbers are those of ``model.outcomes.Outcome``.
 OUTCOME_OK: Final = 1
 OUTCOME_INSUFFICIENT_STOCK: Final = 52
 OUTCOME_PARTIAL: Final = 53
+OUTCOME_NO_PLAN: Final = 54
 OUTCOME_CAPACITY: Final = 70
 STATE_HELD: Final = 1
 KIND_SHIP: Final = 1

@@ -22,8 +22,10 @@ from engine.kernels.promise import (
     is_first,
     take_pending,
 )
+from engine.kernels.questions import SHIP_NEEDS, merge_lines, size_of, write_question
 from engine.kernels.reach import ats, ats_for, most_for
 from engine.kernels.routing import route
+from engine.kernels.rules import after_of, grants_part, next_rule, write_rule
 from engine.kernels.stock import find_cell
 from engine.kernels.workspace import ANSWER, WORK, Answer, Work, routing_answer, routing_work
 from engine.kernels.zones import (
@@ -40,21 +42,23 @@ from engine.kernels.zones import (
     Stock,
 )
 
-Asked: TypeAlias = tuple[Integers, Integers, Integers]
-"""``items[n, ITEM_WIDTH]``, ``lines[m, LINE_WIDTH]`` (the items' lines one after another), ``excluded[k]`` (node indexes)."""
+Asked: TypeAlias = tuple[Integers, Integers, Integers, Integers]
+"""``items[n, ITEM_WIDTH]``, ``lines[m, LINE_WIDTH]`` (the items' lines one after another), ``excluded[k]`` (node indexes),
+``rules[*, RULE_WIDTH + words of sets]`` (those of all policies, see ``rules``)."""
+Claim: TypeAlias = tuple[Integers, Integers, Integers]
+"""One item, the lines of all, the rules of all."""
 Granted: TypeAlias = tuple[Integers, Integers, Integers, Integers]
 """``results[n, RESULT_WIDTH]``, ``legs[*, LEG_WIDTH]`` (LEG_LINE counts the item's own lines, LEG_PACKAGE the item's packages),
 ``packages[*, PACKAGE_WIDTH]``, ``available[m]`` (units there were for each line)."""
 Scratch: TypeAlias = tuple[Work, Answer, Integers, Integers, Integers]
 """Router work, router answer, the question's order, its merged lines, and the merged line of each line."""
 
-ASKED: Final = types.Tuple([MATRIX, MATRIX, VECTOR])
+ASKED: Final = types.Tuple([MATRIX, MATRIX, VECTOR, MATRIX])
 GRANTED: Final = types.Tuple([MATRIX, MATRIX, MATRIX, VECTOR])
 SCRATCH: Final = types.Tuple([WORK, ANSWER, VECTOR, MATRIX, VECTOR])
 
 LEGS_PER_ITEM_MAX: Final = 16_384
 """Room for the legs of one item: a line split by units may touch very many nodes."""
-SHIP_NEEDS: Final = c.FLAG_OPEN | c.FLAG_SHIPS
 PICKUP_NEEDS: Final = c.FLAG_OPEN | c.FLAG_PICKUP
 
 
@@ -67,47 +71,6 @@ def claim_scratch(nodes_max: int) -> Scratch:
         np.zeros((c.LINES_MAX, c.LINE_WIDTH), dtype=np.int64),
         np.zeros(c.LINES_MAX, dtype=np.int64),
     )
-
-
-@inner
-def write_question(item: Integers, excluded: Integers, order: Integers) -> None:
-    """The router's question for a shipped item."""
-    order[c.ORDER_CHANNEL] = item[c.ITEM_CHANNEL]
-    order[c.ORDER_REGION] = item[c.ITEM_DESTINATION]
-    order[c.ORDER_SERVICE] = item[c.ITEM_SERVICE]
-    order[c.ORDER_NEEDS] = SHIP_NEEDS
-    order[c.ORDER_SPLIT_PENALTY] = item[c.ITEM_SPLIT_PENALTY]
-    order[c.ORDER_UNIT_SPLIT] = item[c.ITEM_UNIT_SPLIT]
-    for field in range(c.ORDER_CARRIER_WEIGHT, c.ORDER_EXCLUDED):
-        order[field] = 0
-    order[c.ORDER_CARRIER_WEIGHT] = 100
-    order[c.ORDER_HANDLING_WEIGHT] = 100
-    count = min(item[c.ITEM_EXCLUDED_COUNT], c.EXCLUDED_MAX)
-    order[c.ORDER_EXCLUDED_COUNT] = count
-    for i in range(count):
-        order[c.ORDER_EXCLUDED + i] = excluded[item[c.ITEM_EXCLUDED] - 1 + i]
-
-
-@inner
-def merge_lines(item: Integers, lines: Integers, merged: Integers, merged_of: Integers) -> int:
-    """Add up lines of one SKU; ``merged_of[line]`` tells where a line went. Returns the number of merged lines."""
-    count = 0
-    for line in range(item[c.ITEM_LINE_COUNT]):
-        at = item[c.ITEM_FIRST_LINE] + line
-        found = count
-        for other in range(count):
-            if merged[other, c.LINE_SKU] == lines[at, c.LINE_SKU]:
-                found = other
-                break
-        if found == count:
-            merged[count, c.LINE_SKU] = lines[at, c.LINE_SKU]
-            merged[count, c.LINE_UNITS] = 0
-            for field in range(c.LINE_GRAMS, c.LINE_WIDTH):
-                merged[count, field] = lines[at, field]
-            count += 1
-        merged[found, c.LINE_UNITS] += lines[at, c.LINE_UNITS]
-        merged_of[line] = found
-    return count
 
 
 @inner
@@ -124,7 +87,7 @@ def available_to(stock: Stock, network: Network, item: Integers, order: Integers
         needs = SHIP_NEEDS
         free = (
             ats_for(stock, network, order, sku)
-            if item[c.ITEM_UNIT_SPLIT] == 1
+            if order[c.ORDER_UNIT_SPLIT] == 1
             else most_for(stock, network, order, sku)
         )
     if item[c.ITEM_THRESHOLD] > 0 and free > 0 and item[c.ITEM_FACT] == 0:
@@ -158,11 +121,9 @@ def serve(stock: Stock, network: Network, item: Integers, count: int, scratch: S
 
 
 @inner
-def survey_lines(
-    stock: Stock, network: Network, claim: tuple[Integers, Integers], scratch: Scratch, available: Integers
-) -> int:
+def survey_lines(stock: Stock, network: Network, claim: Claim, scratch: Scratch, available: Integers) -> int:
     """Note how many units there are for each line, lines of one SKU in order; returns the first line that is short, −1: none."""
-    item, lines = claim
+    item, lines, _ = claim
     _, _, order, merged, merged_of = scratch
     short = np.int64(-1)
     first = item[c.ITEM_FIRST_LINE]
@@ -194,9 +155,9 @@ def clamp_lines(item: Integers, lines: Integers, scratch: Scratch, available: In
 
 
 @inner
-def grant(claim: tuple[Integers, Integers], scratch: Scratch, result: Integers, granted: Granted) -> bool:
+def grant(claim: Claim, scratch: Scratch, result: Integers, granted: Granted) -> bool:
     """Copy the router's answer behind what earlier items got, legs told by the item's own lines. False: no room."""
-    item, lines = claim
+    item, lines, _ = claim
     _, answer, _, _, merged_of = scratch
     plan, routed, packed = answer
     _, legs, packages, available = granted
@@ -231,16 +192,16 @@ def grant(claim: tuple[Integers, Integers], scratch: Scratch, result: Integers, 
 
 
 @inlined
-def plan_claim(
-    stock: Stock, network: Network, claim: tuple[Integers, Integers], scratch: Scratch, granted: Granted
-) -> int:
-    """Decide one item, ``claim = (item, lines)``; returns its outcome. ``granted[0]`` is the item's own result row as a matrix."""
-    item, lines = claim
-    results, _, _, available = granted
-    result = results[0]
+def plan_with(stock: Stock, network: Network, claim: Claim, scratch: Scratch, granted: Granted, part: bool) -> int:
+    """Serve the item in full by the question as it now stands, or with ``part`` as far as there is stock; returns its outcome."""
+    item, lines, _ = claim
+    available = granted[3]
+    result = granted[0][0]
     count = merge_lines(item, lines, scratch[3], scratch[4])
     first = item[c.ITEM_FIRST_LINE]
     short = np.int64(-1)
+    result[c.RESULT_LINE] = short
+    result[c.RESULT_AVAILABLE] = 0
     if item[c.ITEM_THRESHOLD] > 0 and item[c.ITEM_FACT] == 0:
         short = survey_lines(stock, network, claim, scratch, available)
     if short < 0:
@@ -251,10 +212,67 @@ def plan_claim(
         short = survey_lines(stock, network, claim, scratch, available)
     result[c.RESULT_LINE] = short
     result[c.RESULT_AVAILABLE] = available[first + max(short, np.int64(0))]
-    some = item[c.ITEM_PARTIAL] == 1 and clamp_lines(item, lines, scratch, available) > 0
+    some = part and clamp_lines(item, lines, scratch, available) > 0
     if some and serve(stock, network, item, count, scratch):
         return np.int64(c.OUTCOME_PARTIAL) if grant(claim, scratch, result, granted) else np.int64(c.OUTCOME_CAPACITY)
-    return np.int64(c.OUTCOME_INSUFFICIENT_STOCK)
+    return np.int64(c.OUTCOME_INSUFFICIENT_STOCK) if short >= 0 else np.int64(c.OUTCOME_NO_PLAN)
+
+
+@inlined
+def plan_claim(stock: Stock, network: Network, claim: Claim, scratch: Scratch, granted: Granted) -> int:
+    """Decide one item; returns its outcome. ``granted[0]`` is the item's own result row as a matrix.
+
+    The rules of its policy are tried in their order, those that are not for it passed over, until one serves it in full, or one that
+    does not says what follows. What is collected comes from the store that the buyer chose, past all rules.
+    """
+    item, lines, rules = claim
+    result = granted[0][0]
+    ruled = item[c.ITEM_KIND] == c.KIND_SHIP
+    at = np.int64(0)
+    size = np.int64(0), np.int64(0)
+    if ruled:
+        size = size_of(item, lines, merge_lines(item, lines, scratch[3], scratch[4]))
+        at = next_rule(rules, item, size, at, result)
+    outcome = np.int64(c.OUTCOME_NO_PLAN)
+    while at >= 0:
+        following, after = np.int64(-1), np.int64(c.AFTER_REQUEST)
+        if ruled:
+            following = next_rule(rules, item, size, at + 1, result)
+            write_rule(rules, item[c.ITEM_FIRST_RULE] + at, item, scratch[2])
+            after = after_of(rules, item[c.ITEM_FIRST_RULE] + at, following < 0)
+        outcome = plan_with(stock, network, claim, scratch, granted, grants_part(item, after))
+        if ruled:
+            note_verdict(at, outcome, after, result)
+        if after != c.AFTER_NEXT or outcome in (c.OUTCOME_OK, c.OUTCOME_CAPACITY):
+            break
+        at = following
+    if at < 0:
+        clear_available(item, granted[3])
+    return outcome
+
+
+@inner
+def note_verdict(rule: int, outcome: int, after: int, result: Integers) -> None:
+    """Write down what a rule that was tried has said."""
+    verdict = np.int64(c.VERDICT_NOT_ASKED)
+    if outcome == c.OUTCOME_INSUFFICIENT_STOCK:
+        verdict = np.int64(c.VERDICT_TOO_FEW_UNITS)
+    elif outcome == c.OUTCOME_OK:
+        verdict = np.int64(c.VERDICT_SERVED)
+    elif outcome == c.OUTCOME_PARTIAL:
+        verdict = np.int64(c.VERDICT_SERVED_IN_PART)
+    elif outcome == c.OUTCOME_NO_PLAN:
+        verdict = np.int64(c.VERDICT_NO_PLAN)
+    result[c.RESULT_VERDICTS] |= verdict << rule * c.VERDICT_BITS
+    result[c.RESULT_RULE] = 1 + rule
+    result[c.RESULT_AFTER] = np.int64(c.AFTER_REQUEST) if outcome == c.OUTCOME_OK else after
+
+
+@inner
+def clear_available(item: Integers, available: Integers) -> None:
+    """No rule is for the item: there is nothing for it."""
+    for line in range(item[c.ITEM_FIRST_LINE], item[c.ITEM_FIRST_LINE] + item[c.ITEM_LINE_COUNT]):
+        available[line] = 0
 
 
 @inner
@@ -284,7 +302,7 @@ def plan_claims(
     An item with ITEM_OUTCOME set keeps that outcome. Nothing but scratch, ``granted`` and the PENDING rows of cells and capacity
     changes, and those are zero again on return. Returns how many items were granted anything, and their legs.
     """
-    items, lines, excluded = asked
+    items, lines, excluded, rules = asked
     results, legs, _, _ = granted
     network, promise = network_and_promise
     cells = stock[0]
@@ -305,7 +323,7 @@ def plan_claims(
         if item[c.ITEM_KIND] == c.KIND_SHIP:
             write_question(item, excluded, scratch[2])
         own = (results[i : i + 1], legs, granted[2], granted[3])
-        result[c.RESULT_OUTCOME] = plan_claim(stock, network, (item, lines), scratch, own)
+        result[c.RESULT_OUTCOME] = plan_claim(stock, network, (item, lines, rules), scratch, own)
         for leg in range(first_leg, first_leg + result[c.RESULT_LEG_COUNT]):
             cells[c.PENDING, legs[leg, c.LEG_SLOT]] += legs[leg, c.LEG_UNITS]
         if dated:

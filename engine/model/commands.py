@@ -75,7 +75,17 @@ class PutZoneChart(Command):
 
 @dataclass(frozen=True, slots=True)
 class PutRoutingPolicy(Command):
+    """``policy.draft``: not in force yet. Its ``version`` is for the core to give."""
+
     policy: RoutingPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class ActivateRoutingPolicy(Command):
+    """``version`` 0: whichever the draft has."""
+
+    policy_key: str
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +275,13 @@ class IngestOrder(Command):
     customer_key: str
     lines: PricedLines
     claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseOrder(Command):
+    """Route its short units again, and end its hold."""
+
+    order_id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ SKUs, nodes, channels, regions and services are dense indexes, as in replies; co
 from typing import NamedTuple
 
 from engine.model.orders import Routing
-from engine.model.outcomes import DropReason, FulfillmentKind, Outcome
+from engine.model.outcomes import AfterAction, DropReason, FulfillmentKind, Outcome, RuleVerdict
 from engine.model.prices import PricePlan
 from engine.model.replies import Cell, Cost, Leg, Shortage
 
@@ -16,6 +16,13 @@ class Dropped(NamedTuple):
 
     reason: DropReason
     node_count: int
+
+
+class AskedRule(NamedTuple):
+    """A rule of the policy of then, and what it said."""
+
+    name: str
+    verdict: RuleVerdict
 
 
 class ExplainedPackage(NamedTuple):
@@ -36,6 +43,8 @@ class ExplainedPlan(NamedTuple):
     packages: tuple[ExplainedPackage, ...]
     cost: Cost | None
     shortages: tuple[Shortage, ...]
+    rule: str = ""
+    """The rule that decided; empty for a policy without rules, for pickup, and when no rule is for the order."""
 
     @property
     def units(self) -> int:
@@ -84,6 +93,11 @@ class Replayed(NamedTuple):
     alternatives: tuple[Alternative, ...]
     cells: tuple[Cell, ...]
     """What the stock was, at every node that the plans name, for every SKU asked for."""
+    policy_version: int = 0
+    rules: tuple[AskedRule, ...] = ()
+    """Of the policy, in the order in which they were tried; none for pickup."""
+    after: AfterAction | None = None
+    """What followed when the rule that decided did not serve in full; ``None``: it did, or the request decided."""
     price_plan: PricePlan | None = None
     """Whose prices there were; expired: they did not count."""
 

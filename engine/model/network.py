@@ -1,4 +1,4 @@
-"""What the network is made of, as journaled: nodes, SKUs, channels, rate cards, the zone chart, routing policies.
+"""What the network is made of, as journaled: nodes, SKUs, channels, rate cards, the zone chart.
 
 Records that reach the journal are NamedTuples: immutable, and encoded as arrays. Fields are only ever added at the end, with a
 default, so that an old journal stays readable.
@@ -8,8 +8,19 @@ from typing import NamedTuple
 
 from engine.model.calendars import Calendar
 from engine.model.outcomes import NodeKind
+from engine.model.policies import DEFAULT_POLICY, RoutingPolicy
 
-DEFAULT_POLICY = "default"
+__all__ = [
+    "DEFAULT_POLICY",
+    "Channel",
+    "Node",
+    "RateCard",
+    "Region",
+    "RoutingPolicy",
+    "Sku",
+    "ZoneChart",
+    "other_currency",
+]
 
 
 class Node(NamedTuple):
@@ -30,11 +41,19 @@ class Node(NamedTuple):
     default_safety_stock_units: int = 0
     calendar: Calendar | None = None
     """``None``: when it works is not known, hence nothing from here is promised for a day."""
+    groups: tuple[str, ...] = ()
+    """Names by which rules of routing policies speak of it."""
+    performance_penalty_micros: int = 0
+    """A unit, for routing alone: what is feared of the node, for example that it rejects the work."""
+    capacity_price_micros: int = 0
+    """A package, for routing alone: what its work is worth elsewhere."""
 
 
 class Sku(NamedTuple):
-    """What is sold and counted. ``unit_value_micros`` is for reports alone; ``unit_margin_micros`` is lost with each unit that a
-    walk-in wants and does not find: 0 leaves it out of prices.
+    """What is sold and counted.
+
+    ``unit_value_micros`` is for reports, and for routing rules that look at what an order is worth. ``unit_margin_micros`` is lost with
+    each unit that a walk-in wants and does not find: 0 leaves it out of prices.
     """
 
     sku_key: str
@@ -90,12 +109,3 @@ class ZoneChart(NamedTuple):
     pair_origins: tuple[str, ...] = ()
     pair_destinations: tuple[str, ...] = ()
     pair_zones: tuple[int, ...] = ()
-
-
-class RoutingPolicy(NamedTuple):
-    """Weights of the routing cost."""
-
-    policy_key: str = DEFAULT_POLICY
-    split_penalty_micros: int = 0
-    allow_unit_split: bool = True
-    default_service_key: str = ""

@@ -12,7 +12,9 @@ from engine.model.outcomes import (
     ReturnState,
 )
 
-OPEN_ORDER_STATES = frozenset({OrderState.ROUTED, OrderState.BACKORDERED, OrderState.IN_FULFILLMENT})
+OPEN_ORDER_STATES = frozenset(
+    {OrderState.ROUTED, OrderState.BACKORDERED, OrderState.IN_FULFILLMENT, OrderState.ON_HOLD}
+)
 OPEN_WORK_STATES = frozenset({FulfillmentState.OPEN, FulfillmentState.ACCEPTED, FulfillmentState.READY_FOR_PICKUP})
 OPEN_RETURN_STATES = frozenset({ReturnState.AUTHORISED, ReturnState.PARTLY_RECEIVED})
 """Who leaves these states never comes back to them."""
@@ -45,7 +47,7 @@ class Routing(NamedTuple):
     seq: int
     """The decision that made the units firm."""
     kind: CommandKind
-    """PLACE_ORDER, INGEST_ORDER, or REJECT for what another node was asked to do instead."""
+    """PLACE_ORDER, INGEST_ORDER, REJECT for what another node was asked to do instead, or RELEASE_ORDER for units that waited."""
     total_micros: int = 0
     """What was minimised; 0 for pickup."""
     split_micros: int = 0
@@ -80,6 +82,8 @@ class Order(NamedTuple):
     ingested: bool = False
     routings: tuple[Routing, ...] = ()
     """Of every plan that was made for it, in order; none for orders of versions that kept none."""
+    on_hold: bool = False
+    """A routing rule asked for a person to look at it: it gets no units until it is released."""
 
     @property
     def is_open(self) -> bool:

@@ -34,6 +34,7 @@ class Outcome(IntEnum):
     STALE_QUANTITY = 51
     INSUFFICIENT_STOCK = 52
     PARTIAL = 53
+    NO_PLAN = 54
     INVALID_TRANSITION = 60
     UNITS_EXCEEDED = 61
     NO_RETURN_NODE = 62
@@ -56,6 +57,31 @@ class NodeKind(IntEnum):
     WAREHOUSE = 2
     SUPPLIER = 3
     MARKETPLACE = 4
+
+
+class AfterAction(IntEnum):
+    """What a routing rule does when its candidates do not serve an order in full."""
+
+    NEXT = 1
+    PARTIAL = 2
+    REFUSE = 3
+    HOLD = 4
+    BACKORDER = 5
+
+
+class RuleVerdict(IntEnum):
+    """What a routing rule said to an order; 0: it was not asked."""
+
+    NOT_ASKED = 0
+    SERVED = 1
+    SERVED_IN_PART = 2
+    OTHER_SERVICE = 3
+    OTHER_VALUE = 4
+    OTHER_UNITS = 5
+    OTHER_LINES = 6
+    OTHER_REGION = 7
+    TOO_FEW_UNITS = 8
+    NO_PLAN = 9
 
 
 class Quantity(IntEnum):
@@ -109,6 +135,7 @@ class OrderState(IntEnum):
     IN_FULFILLMENT = 3
     COMPLETED = 4
     CANCELLED = 5
+    ON_HOLD = 6
 
 
 class FulfillmentState(IntEnum):
@@ -184,10 +211,12 @@ class CommandKind(IntEnum):
     AUTHORIZE_RETURN = 25
     RECEIVE_RETURN = 26
     SET_PRICES = 27
+    ACTIVATE_ROUTING_POLICY = 29
+    RELEASE_ORDER = 30
 
 
 class DropReason(IntEnum):
-    """Why a node was no candidate. Of several reasons the one with the lowest number is told."""
+    """Why a node was no candidate. Of several reasons the first is told, RULE before what the stock was."""
 
     CLOSED = 1
     NOT_IN_CHANNEL = 2
@@ -196,4 +225,5 @@ class DropReason(IntEnum):
     NO_LANE = 5
     NO_STOCK = 6
     NOT_ENOUGH_STOCK = 7
+    RULE = 8
     NO_SHIP_DAY = 9

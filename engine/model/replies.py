@@ -73,6 +73,14 @@ class Plain(NamedTuple):
     subject: str = ""
 
 
+class PolicyReply(NamedTuple):
+    """PutRoutingPolicy, ActivateRoutingPolicy: the version that was put, or is now in force."""
+
+    outcome: Outcome
+    subject: str = ""
+    version: int = 0
+
+
 class StockReply(NamedTuple):
     """AdjustStock, SetStock: the cell after the decision, or as it is when refused; ``None`` for unknown keys."""
 
@@ -142,7 +150,7 @@ class ExtendReply(NamedTuple):
 
 
 class OrderReply(NamedTuple):
-    """PlaceOrder, IngestOrder, CancelOrder. ``existing_order_id`` with DUPLICATE_ORDER."""
+    """PlaceOrder, IngestOrder, ReleaseOrder, CancelOrder. ``existing_order_id`` with DUPLICATE_ORDER."""
 
     outcome: Outcome
     subject: str = ""
@@ -331,7 +339,7 @@ REPLY_OF: dict[CommandKind, type[Any]] = {
     CommandKind.PUT_CHANNELS: Plain,
     CommandKind.PUT_RATE_CARD: Plain,
     CommandKind.PUT_ZONE_CHART: Plain,
-    CommandKind.PUT_ROUTING_POLICY: Plain,
+    CommandKind.PUT_ROUTING_POLICY: PolicyReply,
     CommandKind.ADJUST_STOCK: StockReply,
     CommandKind.SET_STOCK: StockReply,
     CommandKind.RECEIVE_STOCK: Plain,
@@ -352,5 +360,7 @@ REPLY_OF: dict[CommandKind, type[Any]] = {
     CommandKind.AUTHORIZE_RETURN: ReturnReply,
     CommandKind.RECEIVE_RETURN: ReturnReply,
     CommandKind.SET_PRICES: PricesReply,
+    CommandKind.ACTIVATE_ROUTING_POLICY: PolicyReply,
+    CommandKind.RELEASE_ORDER: OrderReply,
 }
 """The one reply type of each command, whatever its outcome."""

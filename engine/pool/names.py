@@ -28,14 +28,15 @@ class Registry:
 
 
 class Names:
-    """What the border needs to speak of SKUs, nodes, channels, services, feeds, regions and cells by their keys."""
+    """What the border needs to speak of SKUs, nodes and their groups, channels, services, feeds, regions and cells by their keys."""
 
-    __slots__ = ("_cells", "channels", "currency_code", "nodes", "regions", "services", "skus", "sources")
+    __slots__ = ("_cells", "channels", "currency_code", "groups", "nodes", "regions", "services", "skus", "sources")
 
     def __init__(self, cells: Integers) -> None:
         self._cells = cells
         self.skus = Registry()
         self.nodes = Registry()
+        self.groups = Registry()
         self.channels = Registry()
         self.services = Registry()
         self.sources = Registry()

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from engine.kernels import columns as c
 from engine.kernels import zones as lanes
 from engine.model.limits import Limits
-from engine.model.network import DEFAULT_POLICY, Channel, Node, RateCard, RoutingPolicy, Sku, ZoneChart
+from engine.model.network import Channel, Node, RateCard, RoutingPolicy, Sku, ZoneChart
 from engine.model.prices import PricePlan
 from engine.pool.names import Names
+from engine.pool.policies import Rulebook, node_bits
 
 EARTH_RADIUS_METRES = 6_371_008.8
 """Mean radius (IUGG)."""
@@ -37,12 +38,15 @@ class NetworkImage(NamedTuple):
     channels: list[Channel]
     rate_cards: list[RateCard]
     policies: list[RoutingPolicy]
+    """Those in force, then drafts."""
     zone_chart: ZoneChart
     region_keys: list[str]
     """Of every region that ever was; the chart may name fewer."""
     source_keys: list[str]
     currency_code: str
     price_plan: PricePlan | None = None
+    group_keys: tuple[str, ...] = ()
+    """Of every group that a node was ever in."""
 
 
 class Network:
@@ -54,13 +58,14 @@ class Network:
         self.skus: list[Sku] = []
         self.channels: list[Channel] = []
         self.rate_cards: list[RateCard] = []
-        self.policies: dict[str, RoutingPolicy] = {DEFAULT_POLICY: RoutingPolicy()}
+        self.rulebook = Rulebook(limits, names)
         self.zone_chart = ZoneChart()
         self.price_plan: PricePlan | None = None
         """The last plan whose prices are complete; ``None``: there has been none."""
         self.claim_rules: list[tuple[int, int, int]] = []
-        """By channel: threshold in units, split penalty in micros, 1 where a line may be split by units."""
+        """By channel: threshold in units, first row and number of the rules of its policy."""
         self.sku_grams = np.zeros(limits.skus_max, dtype=np.int64)
+        self.sku_values = np.zeros(limits.skus_max, dtype=np.int64)
         self.node_rows = np.zeros((c.NODE_ROWS, limits.nodes_max), dtype=np.int64)
         self.zones = np.zeros((limits.regions_max, limits.nodes_max), dtype=np.uint8)
         self.rates = np.full((limits.services_max, limits.zones_max + 1, limits.weight_steps_max), -1, dtype=np.int64)
@@ -84,6 +89,11 @@ class Network:
     def arrays(self) -> lanes.Network:
         """What the router sees: ``(nodes, zones, rates, breaks, distances, ship_days, transit)``."""
         return self.node_rows, self.zones, self.rates, self.breaks, self.distances, self.ship_days, self.transit
+
+    @property
+    def policies(self) -> dict[str, RoutingPolicy]:
+        """The policies in force, by key."""
+        return self.rulebook.active
 
     # Questions
 
@@ -149,12 +159,13 @@ class Network:
             self.skus,
             self.channels,
             self.rate_cards,
-            list(self.policies.values()),
+            [*self.policies.values(), *self.rulebook.drafts.values()],
             self.zone_chart,
             names.regions.keys,
             names.sources.keys,
             names.currency_code,
             self.price_plan,
+            tuple(names.groups.keys),
         )
 
     def put_image(self, image: NetworkImage) -> None:
@@ -164,20 +175,23 @@ class Network:
             names.regions.put(index, key)
         for index, key in enumerate(image.source_keys):
             names.sources.put(index, key)
-        for policy in image.policies:
-            self.put_policy(policy)
+        for index, key in enumerate(image.group_keys):
+            names.groups.put(index, key)
         for index, card in enumerate(image.rate_cards):
             self.put_rate_card(index, card)
         for index, node in enumerate(image.nodes):
             self.put_node(index, node)
         for index, sku in enumerate(image.skus):
             self.put_sku(index, sku)
+        for policy in image.policies:
+            self.rulebook.put(policy)
         # Channels name nodes, and the chart sets the zones of all nodes at once.
         for index, channel in enumerate(image.channels):
             self.put_channel(index, channel)
         self.put_zone_chart(image.zone_chart)
         names.currency_code = image.currency_code
-        self.price_plan = image.price_plan
+        if image.price_plan is not None:
+            self.put_price_plan(image.price_plan)
 
     # Apply
 
@@ -196,6 +210,12 @@ class Network:
         rows[c.NODE_FLAGS, index] = flags
         rows[c.NODE_PACKAGE_COST, index] = node.package_cost_micros
         rows[c.NODE_UNIT_COST, index] = node.unit_cost_micros
+        groups = self._names.groups
+        for name in node.groups:
+            groups.put(groups.index_of.get(name, len(groups)), name)
+        rows[c.NODE_GROUPS, index] = node_bits(groups, node.groups, node.kind)
+        rows[c.NODE_PERFORMANCE, index] = node.performance_penalty_micros
+        rows[c.NODE_CAPACITY_PRICE, index] = node.capacity_price_micros
         for channel_index, channel in enumerate(self.channels):
             if channel.all_nodes:
                 rows[c.NODE_CHANNELS, index] |= 1 << channel_index
@@ -211,6 +231,7 @@ class Network:
         else:
             self.skus[index] = sku
         self.sku_grams[index] = sku.weight_grams
+        self.sku_values[index] = sku.unit_value_micros
 
     def put_channel(self, index: int, channel: Channel) -> None:
         """The channel at ``index`` is now this; its nodes are exactly those it names."""
@@ -246,20 +267,19 @@ class Network:
         self.transit[index, 1 : len(card.transit_days) + 1] = card.transit_days
 
     def put_policy(self, policy: RoutingPolicy) -> None:
-        """The policy with this key is now this."""
-        self.policies[policy.policy_key] = policy
+        """The policy with this key, or its draft, is now this."""
+        self.rulebook.put(policy)
         self._note_rules()
 
     def put_price_plan(self, plan: PricePlan) -> None:
         """Prices are now those of this plan."""
         self.price_plan = plan
+        self.rulebook.count_prices(self.prices_count)
 
     def _note_rules(self) -> None:
         """Bring ``claim_rules`` up to date: every claim asks for them."""
         self.claim_rules = [
-            (channel.threshold_units, policy.split_penalty_micros, int(policy.allow_unit_split))
-            for channel in self.channels
-            for policy in (self.policies[channel.policy_key],)
+            (channel.threshold_units, *self.rulebook.span(channel.policy_key)) for channel in self.channels
         ]
 
     def put_zone_chart(self, chart: ZoneChart) -> None:
@@ -274,6 +294,7 @@ class Network:
         self._prefix_lengths = tuple(sorted({len(key) for key in regions.keys}, reverse=True))
         self._pairs = self._pairs_by_origin(chart)
         self._place(range(len(self.nodes)))
+        self.rulebook.compile()
 
     def _pairs_by_origin(self, chart: ZoneChart) -> dict[int, tuple[NDArray[np.int64], NDArray[np.uint8]]]:
         find = self._names.regions.index_of

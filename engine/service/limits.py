@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from engine.model.calendars import MINUTES_PER_DAY
 from engine.model.limits import Limits
+from engine.model.policies import NODE_GROUPS_MAX, RULES_MAX, WEIGHT_MAX
 from engine.service import fields as border
-from engine.service.convert import calendars
+from engine.service.convert import calendars, policies
 from engine.service.convert.fulfillment import TRACKING_CHARACTERS_MAX
 from engine.service.convert.imports import REFUSALS_TOLD_MAX
 from engine.service.convert.network import BAND_METRES_MAX, POLICIES_MAX, STEP_GRAMS_MAX, WEIGHT_GRAMS_MAX
@@ -136,6 +137,15 @@ _BORDER = (
     Limit("capacity_max", calendars.CAPACITY_MAX, "count", f"Orders or units of a node's capacity{_REFUSED}."),
     Limit("pickup_stores_max", PICKUP_STORES_MAX, "count", f"Pickup stores of one GetFulfillmentOptions{_REFUSED}."),
     Limit("received_items_max", RECEIVED_ITEMS_MAX, "count", f"Items of one ReceiveReturn{_REFUSED}."),
+    Limit("rules_max", RULES_MAX, "count", f"Rules of a routing policy{_REFUSED}."),
+    Limit("weight_percent_max", WEIGHT_MAX, "percent", f"A weight of a routing policy{_REFUSED}."),
+    Limit(
+        "region_prefixes_max", policies.REGION_PREFIXES_MAX, "count", f"Region prefixes of a routing rule{_REFUSED}."
+    ),
+    Limit("distance_km_max", policies.DISTANCE_KM_MAX, "km", f"Distance that a routing rule allows{_REFUSED}."),
+    Limit("packages_max", policies.PACKAGES_MAX, "count", f"Packages that a routing rule allows{_REFUSED}."),
+    Limit("node_kinds_max", 4, "count", f"Kinds of nodes of a routing rule{_REFUSED}."),
+    Limit("node_groups_max", NODE_GROUPS_MAX, "count", f"Different groups of nodes in the store{_FULL}."),
     Limit("policies_listed_max", POLICIES_MAX, "count", "Routing policies that ListRoutingPolicies returns."),
     Limit("source_seq_max", border.SEQ_MAX, "count", "The number of a feed."),
     Limit("fulfillment_states_max", 7, "count", f"States that ListFulfillmentOrders filters by{_REFUSED}."),

@@ -3,6 +3,7 @@
 # ruff: noqa: N802 - methods are named by the contract
 
 from engine.service.convert import network as convert
+from engine.service.convert import policies
 from engine.service.door import Context, Door
 from stockpool.v1 import network_pb2 as pb
 from stockpool.v1.network_pb2_grpc import NetworkServiceServicer
@@ -74,7 +75,13 @@ class Network(NetworkServiceServicer):
         self, request: pb.PutRoutingPolicyRequest, context: Context
     ) -> pb.PutRoutingPolicyResponse:
         """Adds or replaces a routing policy."""
-        return await self._door.answer(context, request, convert.PUT_ROUTING_POLICY)
+        return await self._door.answer(context, request, policies.PUT_ROUTING_POLICY)
+
+    async def ActivateRoutingPolicy(
+        self, request: pb.ActivateRoutingPolicyRequest, context: Context
+    ) -> pb.ActivateRoutingPolicyResponse:
+        """Puts the draft of a routing policy in force."""
+        return await self._door.answer(context, request, policies.ACTIVATE_ROUTING_POLICY)
 
     async def GetRoutingPolicy(
         self, request: pb.GetRoutingPolicyRequest, context: Context

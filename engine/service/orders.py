@@ -38,6 +38,10 @@ class Orders(OrderServiceServicer):
         """Books an order that was sold elsewhere."""
         return await self._door.answer(context, request, convert.INGEST_ORDER)
 
+    async def ReleaseOrder(self, request: pb.ReleaseOrderRequest, context: Context) -> pb.ReleaseOrderResponse:
+        """Routes the short units of an order again, and ends its hold."""
+        return await self._door.answer(context, request, convert.RELEASE_ORDER)
+
     async def CancelOrder(self, request: pb.CancelOrderRequest, context: Context) -> pb.CancelOrderResponse:
         """Cancels what has not left."""
         return await self._door.answer(context, request, convert.CANCEL_ORDER)

@@ -10,7 +10,7 @@ from google.protobuf.json_format import Parse, ParseError
 from engine.model.limits import Limits
 from engine.model.network import RoutingPolicy
 from engine.pool.pool import Pool
-from engine.service.convert.network import put_routing_policy
+from engine.service.convert.policies import put_routing_policy
 from engine.service.errors import InvalidRequest
 from engine.service.fields import Rules
 from stockpool.v1 import network_pb2 as network

@@ -236,4 +236,5 @@ def test_a_renamed_sku_loses_its_reservations() -> None:
     calls = [method.name for method in network.DESCRIPTOR.services_by_name["NetworkService"].methods]
     assert {name for name in calls if not name.startswith(("Get", "List"))} == {
         "PutNodes", "PutSkus", "PutChannels", "PutRateCard", "PutZoneChart", "PutRoutingPolicy",
+        "ActivateRoutingPolicy",
     }  # fmt: skip

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
 
+from engine.core.policies import contradictions
 from engine.model import commands as m
 from engine.model.calendars import Calendar, Cutoff, Hours
 from engine.model.limits import SECOND_NS
-from engine.model.network import Channel, Node, RoutingPolicy
+from engine.model.network import Channel, Node
 from engine.model.orders import ReceivedItem
-from engine.model.outcomes import Disposition, Quantity, RejectReason, StockReason
+from engine.model.outcomes import AfterAction, Disposition, NodeKind, Quantity, RejectReason, StockReason
+from engine.model.policies import Applies, Candidates, Form, RoutingPolicy, Rule
 from tests.builders import CHANNELS, CHART, EXPRESS, GROUND, MINUTE_NS, NODES, SKUS, pickup, ship
 
 SKU_KEYS = st.sampled_from("A" * 10 + "B" * 8 + "C" * 4 + "DZ")
@@ -58,9 +61,9 @@ CALENDARS = st.builds(
     st.sampled_from([0, 1, 2]),
 )  # fmt: skip
 NODE_VARIANTS = st.builds(
-    lambda node, closed, ships, offers, accepts, cost, safety, calendar: node._replace(
+    lambda node, closed, ships, offers, accepts, cost, safety, calendar, groups: node._replace(
         closed=closed, ships=ships, offers_pickup=offers, accepts_returns=accepts,
-        unit_cost_micros=cost, default_safety_stock_units=safety, calendar=calendar,
+        unit_cost_micros=cost, default_safety_stock_units=safety, calendar=calendar, groups=groups,
     ),
     st.sampled_from((*NODES, *NODES, Node("hub", "Late", latitude=38.0, longitude=-90.0, postal_code="50011"))),
     st.sampled_from([False, False, False, True]),
@@ -70,10 +73,48 @@ NODE_VARIANTS = st.builds(
     st.sampled_from([0, 50_000, 3_000_000]),
     st.integers(0, 2),
     st.none() | CALENDARS,
+    st.sampled_from([(), ("own",), ("city",), ("own", "far")]),
 )  # fmt: skip
 SKU_VARIANTS = st.builds(
-    lambda sku, grams: sku._replace(weight_grams=grams), st.sampled_from(SKUS), st.sampled_from([0, 300, 1_000, 6_000])
+    lambda sku, grams, value: sku._replace(weight_grams=grams, unit_value_micros=value),
+    st.sampled_from(SKUS),
+    st.sampled_from([0, 300, 1_000, 6_000]),
+    st.sampled_from([0, 5_000_000, 20_000_000]),
 )
+APPLIES = st.builds(
+    lambda services, values, units, lines, regions: Applies(
+        services, values[0], values[1], units[0], units[1], lines[0], lines[1], regions
+    ),
+    st.sampled_from([(), (), ("ground",), ("ground", "express")]),
+    st.sampled_from([(0, 0), (0, 0), (0, 20_000_000), (20_000_000, 0)]),
+    st.sampled_from([(0, 0), (0, 0), (0, 3), (3, 0), (2, 5)]),
+    st.sampled_from([(0, 0), (0, 0), (0, 1), (2, 0)]),
+    st.sampled_from([(), (), ("1",), ("9", "500"), ("100", "900")]),
+)
+CANDIDATES = st.just(Candidates()) | st.builds(
+    Candidates,
+    st.sampled_from([(), (), ("own",), ("city", "own")]),
+    st.sampled_from([(), (), ("far",)]),
+    st.sampled_from([(), (), (NodeKind.STORE,), (NodeKind.WAREHOUSE, NodeKind.STORE)]),
+    st.sampled_from([0, 0, 100, 2_200]),
+    st.sampled_from([0, 0, 1, 3]),
+)
+FORMS = st.builds(
+    lambda form, value: Form(form[0], value if form[0] != 1 else 0, form[1]),
+    st.sampled_from([(0, None), (0, None), (0, False), (0, True), (1, None), (1, False), (2, False)]),
+    st.sampled_from([0, 0, 20_000_000]),
+)
+RULES = st.builds(partial(Rule, ""), APPLIES, CANDIDATES, FORMS, st.sampled_from(AfterAction))
+
+
+def named(rules: list[Rule]) -> tuple[Rule, ...]:
+    """Rules of a policy, each with a name of its own; those that would never be reached become ones that are tried."""
+    found = tuple(rule._replace(name=f"rule {at}") for at, rule in enumerate(rules))
+    if any(contradictions(RoutingPolicy(rules=found))):
+        found = tuple(rule._replace(after=AfterAction.NEXT) for rule in found)
+    return found
+
+
 CHANNEL_VARIANTS = st.builds(
     lambda channel, nodes, all_nodes, threshold, policy: Channel(
         channel.channel_key, "", tuple(nodes), all_nodes, threshold, policy
@@ -85,11 +126,15 @@ CHANNEL_VARIANTS = st.builds(
     st.sampled_from(["default", "default", "whole", "nobody's"]),
 )
 POLICY_VARIANTS = st.builds(
-    RoutingPolicy,
+    lambda key, penalty, split, service, rules, draft: RoutingPolicy(
+        key, penalty, split, service, rules=named(rules), draft=draft
+    ),
     st.sampled_from(["default", "whole"]),
     st.sampled_from([0, 1, 900_000, 20_000_000]),
     st.booleans(),
     st.sampled_from(["ground", "ground", "express", "", "boat"]),
+    st.just([]) | st.lists(RULES, min_size=1, max_size=3),
+    st.sampled_from([False, False, True]),
 )
 RATE_CARD_VARIANTS = st.sampled_from(
     [

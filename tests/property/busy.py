@@ -11,6 +11,7 @@ from engine.model.calendars import Calendar, Hours
 from engine.model.network import Channel
 from engine.model.orders import ReceivedItem
 from engine.model.outcomes import (
+    AfterAction,
     Disposition,
     FulfillmentKind,
     FulfillmentState,
@@ -20,11 +21,20 @@ from engine.model.outcomes import (
     ReturnState,
     StockReason,
 )
+from engine.model.policies import Applies, Form, RoutingPolicy, Rule
 from tests.builders import CHANNELS, CHART, GROUND, MINUTE_NS, NODES, POLICY, pickup, priced, ship
 from tests.property.twins import Twins
 
 NODE_KEYS = ("dc", "dc", "east", "west", "east", "lab")
 CHANNEL_KEYS = ("web", "web", "web", "app", "mall", "till")
+RULES = (
+    (),
+    (Rule("small", Applies(units_max=3), after=AfterAction.REFUSE), Rule("rest", after=AfterAction.PARTIAL)),
+    (Rule("in one piece", form=Form(unit_split=False)), Rule("wait", after=AfterAction.HOLD)),
+    (Rule("from east", Applies(region_prefixes=("1",)), after=AfterAction.BACKORDER), Rule("rest")),
+    (Rule("one thing", Applies(lines_max=1)), Rule("fast", Applies(("express",)), after=AfterAction.PARTIAL)),
+)  # fmt: skip
+"""Of policies."""
 
 
 class Busy:
@@ -38,7 +48,7 @@ class Busy:
             (6, self.reserve), (2, self.reserve_many), (2, self.reserve_together), (3, self.release), (2, self.extend), (4, self.commit),
             (5, self.place), (4, self.ingest), (3, self.cancel), (9, self.work), (3, self.reject), (4, self.authorize),
             (4, self.take_back), (9, self.receive), (2, self.sell), (2, self.count), (2, self.adjust), (2, self.load),
-            (3, self.wait), (2, self.put), (2, self.repeat), (2, self.price),
+            (3, self.wait), (2, self.put), (2, self.repeat), (2, self.price), (2, self.rule), (2, self.let_go),
         ]  # fmt: skip
 
     def step(self) -> None:
@@ -263,6 +273,23 @@ class Busy:
             units_per_day_max=chance.choice((0, 6)),
             pickups_per_hour_max=chance.choice((0, 1, 2)),
         )
+
+    def rule(self) -> None:
+        """The merchant thinks again of how orders are routed."""
+        chance = self.chance
+        key = chance.choice(["default", "whole"])
+        if chance.random() < 0.3:
+            self.tell(m.ActivateRoutingPolicy, policy_key=key, version=chance.choice([0, 0, 0, 1]))
+            return
+        rules = chance.choice(RULES)
+        policy = RoutingPolicy(key, 900_000, key == "default", "ground", rules=rules, draft=chance.random() < 0.3)
+        self.tell(m.PutRoutingPolicy, policy=policy)
+
+    def let_go(self) -> None:
+        """An order that waits is routed again."""
+        state = self.twins.oracle.state
+        waiting = [each for each, order in state.orders.items() if order.short_units]
+        self.tell(m.ReleaseOrder, order_id=self.pick(waiting, state.next_order_id))
 
     def wait(self) -> None:
         self.twins.store.wait(self.chance.choice([1, MINUTE_NS, 5 * MINUTE_NS, 20 * MINUTE_NS]))

@@ -63,5 +63,5 @@ def test_the_days_reach_everything() -> None:
         Outcome.RESERVATION_COMMITTED, Outcome.RESERVATION_RELEASED,
         Outcome.NODE_NOT_IN_CHANNEL, Outcome.NODE_CLOSED, Outcome.STALE_SOURCE, Outcome.INSUFFICIENT_STOCK,
         Outcome.PARTIAL, Outcome.INVALID_TRANSITION, Outcome.UNITS_EXCEEDED, Outcome.CAPACITY_EXHAUSTED,
-        Outcome.BATCH_REFUSED,
+        Outcome.BATCH_REFUSED, Outcome.NO_PLAN, Outcome.UNKNOWN_POLICY,
     }, sorted(refused)  # fmt: skip

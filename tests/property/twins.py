@@ -28,7 +28,7 @@ from engine.proof.simulation.witness import NEVER_PROMISED, place_of, promised_d
 from engine.recovery import recover
 from tests.builders import NETWORK, PICKUP, SHIP, Store
 
-ROUTED = (m.Reserve, m.BatchReserve, m.PlaceOrder, m.IngestOrder, m.Reject)
+ROUTED = (m.Reserve, m.BatchReserve, m.PlaceOrder, m.IngestOrder, m.Reject, m.ReleaseOrder)
 
 
 class Twins:

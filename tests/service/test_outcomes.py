@@ -38,9 +38,8 @@ def outcome(expected: Outcome, subject: str = "") -> Callable[[Act], Act]:
     """Registers an act: its response must have this outcome and subject."""
 
     def register(act: Act) -> Act:
-        name = act.__name__
-        assert name not in ACTS, name
-        ACTS[name] = expected, subject, act
+        assert act.__name__ not in ACTS, act.__name__
+        ACTS[act.__name__] = expected, subject, act
         return act
 
     return register
@@ -64,8 +63,7 @@ async def ordered(world: World, key: str = "o-1") -> orders.Order:
 
 async def shipped(world: World) -> orders.Order:
     """The same after it left."""
-    order = await ordered(world)
-    for work in order.fulfillment_order_ids:
+    for work in (order := await ordered(world)).fulfillment_order_ids:
         await world.client.accept(fulfillment.AcceptRequest(fulfillment_order_id=work))
         response = await world.client.ship(fulfillment.ShipRequest(fulfillment_order_id=work, tracking="1Z"))
         assert response.result.outcome == Outcome.OK, response
@@ -74,8 +72,7 @@ async def shipped(world: World) -> orders.Order:
 
 async def on_its_way_back(world: World) -> returns.Return:
     """Two sku-1 that come back to the east."""
-    order = await shipped(world)
-    response = await world.client.authorize_return(going_back(order_id=order.order_id))
+    response = await world.client.authorize_return(going_back(order_id=(await shipped(world)).order_id))
     assert response.result.outcome == Outcome.OK, response
     return response.return_order
 
@@ -299,6 +296,15 @@ async def insufficient_stock(world: World) -> Any:
     return response
 
 
+@outcome(Outcome.NO_PLAN)
+async def no_rule_for_the_order(world: World) -> Any:
+    rule = network.RoutingRule(name="large", applies=network.RuleConditions(units_min=9))
+    policy = network.RoutingPolicy(policy_key="default", default_service_key="ground", rules=[rule])
+    await world.client.put_routing_policy(network.PutRoutingPolicyRequest(policy=policy))
+    await world.stock("sku-1", "east", 5)
+    return await world.client.reserve(reserve(("sku-1", 1)))
+
+
 @outcome(Outcome.INSUFFICIENT_STOCK, "sku-1")
 async def adjusted_below_zero(world: World) -> Any:
     await world.stock("sku-1", "east", 5)
@@ -368,11 +374,8 @@ async def batch_refused(world: World) -> Any:
         reservations=[claim(("sku-1", 1)), claim(("sku-2", 1)), claim(("sku-9", 1))], all_or_nothing=True
     )
     response = await world.client.batch_reserve(request)
-    assert [result.outcome for result in response.results] == [
-        Outcome.BATCH_REFUSED,
-        Outcome.INSUFFICIENT_STOCK,
-        Outcome.UNKNOWN_SKU,
-    ]
+    expected = [Outcome.BATCH_REFUSED, Outcome.INSUFFICIENT_STOCK, Outcome.UNKNOWN_SKU]
+    assert [result.outcome for result in response.results] == expected
     assert response.results[2].subject == "sku-9"
     assert await world.available("sku-1") == 5
     return response
@@ -387,10 +390,9 @@ async def test_outcome_over_the_wire(world: World, name: str) -> None:
     assert result.subject in result.detail
     assert result.journal_seq
     if expected in (Outcome.EXTENSION_LIMIT, Outcome.CAPACITY_EXHAUSTED):
-        limits = (await world.client.get_limits(admin.GetLimitsRequest())).limits
-        assert subject in {limit.name for limit in limits}, "a caller looks the value up by this name"
+        told = await world.client.get_limits(admin.GetLimitsRequest())
+        assert subject in {limit.name for limit in told.limits}, "a caller looks the value up by this name"
 
 
 def test_every_outcome_is_reached() -> None:
-    reached = {expected for expected, _, _ in ACTS.values()}
-    assert not set(Outcome) - reached
+    assert not set(Outcome) - {expected for expected, _, _ in ACTS.values()}

@@ -46,6 +46,8 @@ ENUMS: list[tuple[type[IntEnum], Any]] = [
     (outcomes.ReturnState, returns_pb2.ReturnState),
     (outcomes.Disposition, returns_pb2.Disposition),
     (outcomes.DropReason, orders_pb2.DropReason),
+    (outcomes.AfterAction, network_pb2.AfterAction),
+    (outcomes.RuleVerdict, orders_pb2.RuleVerdict),
 ]
 
 

@@ -38,7 +38,7 @@ def test_a_broken_promise_is_told_with_its_seed_and_its_history(monkeypatch: pyt
     run = CliRunner().invoke(app, [*COMMAND, "--jobs", "1"])
     assert run.exit_code == 1, run.output
     broken = json.loads(run.stdout)["broken"]
-    assert broken["check"] in {"cells", "decision"}
+    assert broken["check"] in {"cells", "decision", "answer"}, "whichever sees it first"
     assert broken["commands"] <= 40
     assert "ReleaseReservation" in broken["history"]
     assert broken["rerun"] == f"stockpool simulate-faults --seed {broken['seed']} --commands 150 --world 1"

@@ -17,14 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from engine.core.claims import Planner, ask
 from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.limits import SECOND_NS
 from engine.model.network import DEFAULT_POLICY, Channel
 from engine.model.orders import ReceivedItem
 from engine.model.outcomes import Disposition, Outcome, Quantity, RejectReason, StockReason
-from tests.builders import NODES, PICKUP, SHIP, Store, limits
+from engine.model.policies import Rule
+from tests.builders import NODES, PICKUP, SHIP, SKUS, Store, limits
+from tests.tables import rules
 
 UNITS_NS = {"ns": 1, "s": SECOND_NS, "m": 60 * SECOND_NS}
 Words = dict[str, str]
@@ -115,6 +119,7 @@ class Scene:
     def __init__(self) -> None:
         self.store = Store()
         self._keys = 0
+        self._rules: list[Rule] = []
 
     def limits(self, words: Words) -> None:
         self.store = Store(limits(**{name: int(value) for name, value in words.items()}))
@@ -143,6 +148,7 @@ class Scene:
         found = next(node for node in NODES if node.node_key == words["key"])
         names = {"closed": "closed", "ships": "ships", "pickup": "offers_pickup", "returns": "accepts_returns"}
         flags: dict[str, Any] = {names[word]: value == "yes" for word, value in words.items() if word in names}
+        flags["groups"] = tuple(group for group in words.get("groups", "").split(",") if group)
         return self.store.tell(m.PutNodes, nodes=(found._replace(**flags),))
 
     def channel(self, words: Words) -> Any:
@@ -151,6 +157,39 @@ class Scene:
         return self.store.tell(
             m.PutChannels, channels=(Channel(words["key"], "", nodes, "all" in words, threshold, policy),)
         )
+
+    def sku(self, words: Words) -> Any:
+        found = next(sku for sku in SKUS if sku.sku_key == words["key"])
+        return self.store.tell(m.PutSkus, skus=(found._replace(unit_value_micros=int(words["value"]) * rules.MONEY),))
+
+    # Routing policies
+
+    def rule(self, words: Words) -> None:
+        """One more rule of the policy that is put next."""
+        self._rules.append(rules.rule(words))
+
+    def policy(self, words: Words) -> Any:
+        found, self._rules = self._rules, []
+        return self.store.tell(m.PutRoutingPolicy, policy=rules.policy(words, found))
+
+    def malformed(self, words: Words) -> Any:
+        """A policy that cannot be: the outcome is the field's path, the subject how the description begins."""
+        with pytest.raises(m.Malformed) as caught:
+            self.policy(words)
+        assert caught.value.field == words["field"], caught.value
+        assert words["why"].replace("_", " ") in caught.value.description, caught.value
+
+    def activate(self, words: Words) -> Any:
+        return self.store.tell(
+            m.ActivateRoutingPolicy, policy_key=words.get("key", DEFAULT_POLICY), version=int(words.get("version", 0))
+        )
+
+    def route(self, words: Words) -> Any:
+        """What a claim would get, ``order``: one that may be booked without units."""
+        pool, claim = self.store.machine.pool, self._claim(words)
+        question = ask(pool, claim, self.store.now_ns, books="order" in words)
+        assert not question.refusal, question
+        return rules.told(pool, Planner(pool).plan(question), question.channel_index, words)
 
     # Stock
 
@@ -231,6 +270,9 @@ class Scene:
 
     def ingest(self, words: Words) -> Any:
         return self.store.ingest(self._claim(words), self._key(words))
+
+    def let_go(self, words: Words) -> Any:
+        return self.store.tell(m.ReleaseOrder, order_id=int(words["order"]))
 
     def cancel(self, words: Words) -> Any:
         lines = tuple((int(line), units) for line, units in _lines(words.get("lines", "")))

@@ -56,7 +56,7 @@ def test_asked_in_columns_and_one_by_one(store: Store, seed: int) -> None:
     claims = [drawn(chance) for _ in range(30)]
     columns = m.ClaimColumns.of(claims)
     assert [*columns] == claims
-    (items, lines, excluded), subjects = ask_many(pool, columns, now_ns)
+    (items, lines, excluded, _), subjects = ask_many(pool, columns, now_ns)
     questions = [ask(pool, claim, now_ns) for claim in claims]
     assert items[:, c.ITEM_OUTCOME].tolist() == [question.refusal for question in questions], f"seed {seed}"
     assert subjects == tuple((at, question.subject) for at, question in enumerate(questions) if question.refusal)

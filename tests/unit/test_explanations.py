@@ -10,10 +10,11 @@ import pytest
 from engine.follower.explanations import explain_order
 from engine.model import commands as m
 from engine.model.calendars import Calendar
-from engine.model.explanations import Alternative, Dropped, Explanation, Replayed
+from engine.model.explanations import Alternative, AskedRule, Dropped, Explanation, Replayed
 from engine.model.network import Node, RateCard, RoutingPolicy
-from engine.model.outcomes import CommandKind, DropReason, Outcome, RejectReason
-from tests.builders import SMALL, Store, pickup, priced, ship
+from engine.model.outcomes import AfterAction, CommandKind, DropReason, NodeKind, Outcome, RejectReason, RuleVerdict
+from engine.model.policies import Applies, Candidates, Form, Rule
+from tests.builders import NODES, POLICY, SMALL, Store, pickup, priced, ship
 from tests.property.busy import Busy
 from tests.property.twins import Twins
 
@@ -82,6 +83,54 @@ def test_each_reason() -> None:
         DropReason.NO_SHIP_DAY: 1,
     }
     assert (nodes(store, told), told.candidate_count, told.alternatives) == ({"near"}, 1, ())
+
+
+def test_the_rules_of_then_and_what_each_said() -> None:
+    store = Store()
+    rules = (
+        Rule("many", Applies(units_min=9)),
+        Rule("whole", form=Form(unit_split=False)),
+        Rule("part", after=AfterAction.PARTIAL),
+    )
+    store.tell(m.PutRoutingPolicy, policy=POLICY._replace(rules=rules))
+    store.stock(("A", "dc", 2), ("A", "east", 2))
+    order_id = store.place(ship([("A", 5)])).order.order_id
+    store.tell(m.PutRoutingPolicy, policy=POLICY)
+    told = only(store, order_id)
+    assert (told.reproduced, told.policy_version, told.plan.rule, told.after) == (True, 2, "part", AfterAction.PARTIAL)
+    assert told.rules == (
+        AskedRule("many", RuleVerdict.OTHER_UNITS),
+        AskedRule("whole", RuleVerdict.TOO_FEW_UNITS),
+        AskedRule("part", RuleVerdict.SERVED_IN_PART),
+    )
+    assert {each.plan.rule for each in told.alternatives} == {"part"}
+
+
+def test_nodes_that_a_rule_does_not_let_serve_are_told_apart() -> None:
+    store = Store()
+    store.tell(m.PutNodes, nodes=(NODES[1]._replace(groups=("outlets",)),))
+    candidates = Candidates(("outlets",), kinds=(NodeKind.STORE,), distance_km_max=100, keep_units=3)
+    rules = (Rule("near", candidates=candidates, after=AfterAction.BACKORDER),)
+    store.tell(m.PutRoutingPolicy, policy=POLICY._replace(rules=rules))
+    store.stock(("A", "dc", 9), ("A", "east", 3), ("A", "west", 9))
+    told = only(store, store.ingest(ship([("A", 1)])).order.order_id)
+    assert told.dropped == (
+        Dropped(DropReason.DOES_NOT_SHIP, 1),
+        Dropped(DropReason.NO_STOCK, 1),
+        Dropped(DropReason.RULE, 2),
+    )
+
+
+def test_a_released_order_is_explained_by_the_state_of_its_release() -> None:
+    store = Store()
+    store.tell(m.PutRoutingPolicy, policy=POLICY._replace(rules=(Rule("wait", after=AfterAction.HOLD),)))
+    order_id = store.place(ship([("A", 2)])).order.order_id
+    store.stock(("A", "dc", 1))
+    assert store.tell(m.ReleaseOrder, order_id=order_id).outcome == Outcome.PARTIAL
+    store.stock(("A", "dc", 9))
+    held, first = (replayed(each) for each in explained(store, order_id))
+    assert (held.after, held.plan.units, held.plan.rule) == (AfterAction.HOLD, 0, "wait")
+    assert (first.reproduced, first.lines, first.plan.units) == (True, ((0, 2),), 1)
 
 
 def test_a_channel_that_sells_from_some_nodes() -> None:

@@ -14,8 +14,9 @@ from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.network import Sku
 from engine.model.outcomes import CommandKind, Outcome
+from engine.model.policies import RoutingPolicy, Weights
 from engine.model.prices import PricePlan
-from tests.builders import EPOCH_NS, SMALL, Store
+from tests.builders import EPOCH_NS, SMALL, Store, ship
 
 MINUTE_NS = 60_000_000_000
 
@@ -147,3 +148,22 @@ def test_a_plan_that_is_not_complete_does_not_count() -> None:
     store = stocked()
     told(store, ("A", "dc", 5, 5), complete=False)
     assert not store.machine.pool.network.prices_count
+
+
+def test_routing_goes_by_prices_while_a_plan_is_in_force() -> None:
+    """The node that would be chosen is passed over while its unit is dear to the network, and no longer when the plan is too old."""
+    store = Store()
+    store.tell(m.PutRoutingPolicy, policy=RoutingPolicy("default", 0, True, "ground", Weights(price=100)))
+    store.stock(("A", "dc", 5), ("A", "east", 5))
+
+    def sender() -> str:
+        placed = store.place(ship([("A", 1)]))
+        return store.machine.pool.names.node_keys[store.work(placed.order.order_id)[0].node_index]
+
+    cheapest = sender()
+    told(store, ("A", cheapest, 50_000_000, 0), complete=False)
+    assert sender() == cheapest, "half a plan is none"
+    told(store, ("A", cheapest, 50_000_000, 0))
+    assert sender() == {"dc": "east", "east": "dc"}[cheapest]
+    store.wait(store.machine.pool.limits.price_age_max_ns + 1)
+    assert sender() == cheapest

@@ -306,7 +306,7 @@ def test_entries_are_read_one_by_one_and_listed(store: Store) -> None:
         ("node", "east", NODES[1]),
         ("sku", "B", SKUS[1]),
         ("channel", "app", CHANNELS[1]),
-        ("policy", "whole", WHOLE),
+        ("policy", "whole", WHOLE._replace(version=1)),
     ):
         assert store.ask(q.GetEntry(0, kind, key)).entries == (entry,)
     assert store.ask(q.GetEntry(0, "rate_card", "express")).entries[0].service_key == "express"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
 
 from engine.model.commands import Claim
-from engine.model.outcomes import FulfillmentKind, Outcome
+from engine.model.outcomes import AfterAction, FulfillmentKind, Outcome
 from engine.model.replies import Cost, Leg, Shortage
 from engine.proof.oracle.days import promised
+from engine.proof.oracle.rules import Question, Way, free, may_serve, policy_of, value_of, ways
 from engine.proof.oracle.state import Choice, HeldLeg, Pair, State
 
 SHIP, PICKUP = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
@@ -30,20 +30,6 @@ class Refused(Exception):
         self.outcome, self.subject = outcome, subject
 
 
-@dataclass(frozen=True)
-class Question:
-    """A claim whose keys are all known. ``fact``: thresholds do not count."""
-
-    channel: str
-    kind: FulfillmentKind
-    destination: str
-    service: str
-    lines: tuple[tuple[str, int], ...]
-    partial: bool = False
-    fact: bool = False
-    excluded: tuple[str, ...] = ()
-
-
 class Box(NamedTuple):
     """A package."""
 
@@ -54,8 +40,7 @@ class Box(NamedTuple):
     handling: int
 
 
-@dataclass(frozen=True)
-class Grant:
+class Grant(NamedTuple):
     """What a claim got."""
 
     outcome: Outcome
@@ -63,6 +48,10 @@ class Grant:
     boxes: list[Box]
     cost: Cost | None
     shortages: tuple[Shortage, ...]
+    waits: AfterAction | None = None
+    """An order is booked although it gets nothing: HOLD or BACKORDER."""
+    rule: str = ""
+    """The last rule that was tried."""
 
     def told(self, state: State) -> tuple[Leg, ...]:
         return tuple(
@@ -70,7 +59,7 @@ class Grant:
         )
 
 
-def ask(state: State, claim: Claim, *, fact: bool = False) -> Question:
+def ask(state: State, claim: Claim, *, fact: bool = False, books: bool = False) -> Question:
     """The claim, or Refused for the first thing that is wrong."""
     if claim.channel_key not in state.channels:
         raise Refused(Outcome.UNKNOWN_CHANNEL, claim.channel_key)
@@ -85,15 +74,16 @@ def ask(state: State, claim: Claim, *, fact: bool = False) -> Question:
         refusal = node_refusal(state, node, claim.channel_key, offers=state.nodes[node].offers_pickup)
         if refusal is not None:
             raise Refused(refusal, node)
-        return Question(claim.channel_key, PICKUP, node, "", claim.lines, partial, fact)
+        value = value_of(state, claim.lines)
+        return Question(claim.channel_key, PICKUP, node, "", claim.lines, partial, fact, (), value, books)
     region = state.region_of(claim.postal_code)
     if not region:
         raise Refused(Outcome.UNKNOWN_DESTINATION, claim.postal_code)
-    policy = state.policies[state.channels[claim.channel_key].policy_key]
-    service = claim.service_key or policy.default_service_key
+    service = claim.service_key or policy_of(state, claim.channel_key).default_service_key
     if service not in state.rate_cards:
         raise Refused(Outcome.UNKNOWN_SERVICE, service)
-    return Question(claim.channel_key, SHIP, region, service, claim.lines, partial, fact)
+    value = value_of(state, claim.lines)
+    return Question(claim.channel_key, SHIP, region, service, claim.lines, partial, fact, (), value, books)
 
 
 def node_refusal(state: State, node: str, channel: str, *, offers: bool) -> Outcome | None:
@@ -112,26 +102,26 @@ def on_offer(state: State, channel: str, kind: FulfillmentKind, sku: str) -> int
     )
 
 
-def candidates(state: State, question: Question) -> list[str]:
-    """Nodes that may serve the question, in order of index."""
+def candidates(state: State, question: Question, way: Way) -> list[str]:
+    """Nodes that may serve the question in this way, in order of index."""
     if question.kind == PICKUP:
         return [question.destination]
     return [
-        node
-        for node in state.nodes
-        if state.serves(node, question.channel)
-        and state.does(node, SHIP)
-        and node not in question.excluded
-        and state.carrier(question.service, state.zone(question.destination, node), 0) is not None
-        and (state.nodes[node].calendar is None or promised(state, node, SHIP, question.service)[0])
+        key
+        for key, node in state.nodes.items()
+        if state.serves(key, question.channel)
+        and state.does(key, SHIP)
+        and key not in question.excluded
+        and may_serve(state, way.candidates, node, question.destination)
+        and state.carrier(question.service, state.zone(question.destination, key), 0) is not None
+        and (node.calendar is None or promised(state, key, SHIP, question.service)[0])
     ]
 
 
-def available(state: State, question: Question, sku: str) -> int:
+def available(state: State, question: Question, way: Way, sku: str) -> int:
     """Units of a SKU that the question may have in all."""
-    frees = [state.free((sku, node)) for node in candidates(state, question)]
-    policy = state.policies[state.channels[question.channel].policy_key]
-    units = sum(frees) if policy.allow_unit_split or question.kind == PICKUP else max(frees, default=0)
+    frees = [free(state, way.candidates, (sku, node)) for node in candidates(state, question, way)]
+    units = sum(frees) if way.unit_split else max(frees, default=0)
     threshold = state.channels[question.channel].threshold_units
     if threshold and not question.fact:
         units = min(units, on_offer(state, question.channel, question.kind, sku) - threshold)
@@ -139,11 +129,29 @@ def available(state: State, question: Question, sku: str) -> int:
 
 
 def decide(state: State, question: Question, choices: Iterator[Choice]) -> Grant:
-    """What the question gets. Changes nothing; the next choice of the engine is used up when units are granted.
+    """What the question gets, by the first rule that serves it in full or says what follows. Changes nothing.
 
-    Without one the oracle makes its own plan: the cheapest, or where a line must be split any that is allowed.
+    The next choice of the engine is used up when units are granted. Without one the oracle makes its own plan: the cheapest, or where a line
+    must be split any that is allowed.
     """
-    left = {sku: available(state, question, sku) for sku, _ in question.lines}
+    grant = Grant(Outcome.NO_PLAN, [], [], None, ())
+    for way in ways(state, question):
+        grant = _attempt(state, question, way, choices)._replace(rule=way.name)
+        if grant.outcome == Outcome.OK:
+            return grant
+        if way.after != AfterAction.NEXT:
+            waits = way.after if way.may_wait and question.books else None
+            return grant._replace(waits=waits)
+    return grant
+
+
+def rule_name(grant: Grant) -> str:
+    """The rule that allowed no plan; empty when stock was missing, or no rule is for the question."""
+    return grant.rule if grant.outcome == Outcome.NO_PLAN else ""
+
+
+def _attempt(state: State, question: Question, way: Way, choices: Iterator[Choice]) -> Grant:
+    left = {sku: available(state, question, way, sku) for sku, _ in question.lines}
     there = []
     for sku, units in question.lines:
         there.append(max(left[sku], 0))
@@ -154,20 +162,36 @@ def decide(state: State, question: Question, choices: Iterator[Choice]) -> Grant
         if there[line] < units
     )
     granted = [min(units, there[line]) for line, (_, units) in enumerate(question.lines)]
-    if shortages and not (question.partial and any(granted)):
-        return Grant(Outcome.INSUFFICIENT_STOCK, [], [], None, shortages)
+    refusal = Grant(Outcome.INSUFFICIENT_STOCK if shortages else Outcome.NO_PLAN, [], [], None, shortages)
+    if shortages and not (way.grants_part(question) and any(granted)):
+        return refusal
     wanted: dict[str, int] = {}
     for (sku, _), units in zip(question.lines, granted, strict=True):
         if units:
             wanted[sku] = wanted.get(sku, 0) + units
+    if not is_possible(state, question, way, wanted):
+        return refusal
     choice = next(choices, None)
     if choice:
-        _require_cheapest_split(state, question, wanted, choice)
+        _require_cheapest_split(state, question, way, wanted, choice)
     else:
-        choice = _any_plan(state, question, wanted)
-    boxes, cost = _price(state, question, wanted, choice)
+        choice = _any_plan(state, question, way, wanted)
+    boxes, cost = _price(state, question, way, wanted, choice)
     legs = _legs(state, question, granted, choice)
     return Grant(Outcome.PARTIAL if shortages else Outcome.OK, legs, boxes, cost, shortages)
+
+
+def is_possible(state: State, question: Question, way: Way, wanted: dict[str, int]) -> bool:
+    """Whether units that are there can be sent in so few packages. Rules that limit packages do not split lines in this proof."""
+    if question.kind == PICKUP or not way.packages_max:
+        return True
+    may = candidates(state, question, way)
+    whole = {sku: [node for node in may if free(state, way.candidates, (sku, node)) >= wanted[sku]] for sku in wanted}
+    return any(
+        all(any(all(node in whole[sku] for sku in group) for node in may) for group in groups)
+        for groups in partitions(list(wanted))
+        if len(groups) <= way.packages_max
+    )
 
 
 def _legs(state: State, question: Question, granted: list[int], choice: Choice) -> list[HeldLeg]:
@@ -188,77 +212,90 @@ def _legs(state: State, question: Question, granted: list[int], choice: Choice) 
     return legs
 
 
-def _any_plan(state: State, question: Question, wanted: dict[str, int]) -> Choice:
-    may = candidates(state, question)
-    whole = {sku: [node for node in may if state.free((sku, node)) >= units] for sku, units in wanted.items()}
+def _whole(state: State, question: Question, way: Way, wanted: dict[str, int]) -> dict[str, list[str]]:
+    """The nodes that can give all that is wanted of a SKU."""
+    may, rule = candidates(state, question, way), way.candidates
+    return {sku: [node for node in may if free(state, rule, (sku, node)) >= units] for sku, units in wanted.items()}
+
+
+def _any_plan(state: State, question: Question, way: Way, wanted: dict[str, int]) -> Choice:
+    may = candidates(state, question, way)
+    whole = _whole(state, question, way, wanted)
     if question.kind == SHIP and all(whole.values()):
-        return {
-            (sku, box.node): wanted[sku] for box, group in _cheapest(state, question, wanted, whole) for sku in group
-        }
+        plan = _cheapest(state, question, way, wanted, whole)
+        return {(sku, box.node): wanted[sku] for box, group in plan for sku in group}
     choice: Choice = {}
     for sku, units in wanted.items():
         left = units
         for node in whole[sku][:1] or may:
-            taken = min(left, state.free((sku, node)))
+            taken = min(left, free(state, way.candidates, (sku, node)))
             left -= taken
             if taken:
                 choice[sku, node] = taken
     return choice
 
 
-def _price(state: State, question: Question, wanted: dict[str, int], choice: Choice) -> tuple[list[Box], Cost | None]:
+def _price(
+    state: State, question: Question, way: Way, wanted: dict[str, int], choice: Choice
+) -> tuple[list[Box], Cost | None]:
     """Check the choice, and what it costs. Where every line fits into one node, it must be the one cheapest plan."""
-    may = candidates(state, question)
+    may = candidates(state, question, way)
     for (sku, node), units in choice.items():
         assert node in may, f"{node} may not serve this"
-        assert 0 < units <= state.free((sku, node)), f"{units} of {sku} are not free at {node}"
-    whole = {sku: [node for node in may if state.free((sku, node)) >= units] for sku, units in wanted.items()}
+        assert 0 < units <= free(state, way.candidates, (sku, node)), f"{units} of {sku} are not free at {node}"
+    whole = _whole(state, question, way, wanted)
     for sku in wanted:
         nodes = [node for own, node in choice if own == sku]
         assert not whole[sku] or len(nodes) == 1, f"{sku} was split although {whole[sku]} has it all"
     if question.kind == PICKUP:
         return [], None
-    penalty = state.policies[state.channels[question.channel].policy_key].split_penalty_micros
     exact = all(whole.values())
     if exact:
-        plan = _cheapest(state, question, wanted, whole)
+        plan = _cheapest(state, question, way, wanted, whole)
         boxes = [box for box, _ in plan]
         assert choice == {(sku, box.node): wanted[sku] for box, skus in plan for sku in skus}, "not the cheapest plan"
     else:
         boxes = boxes_by_node(state, question.destination, question.service, choice)
-        states = prod(2 if whole[sku] else units + 1 for sku, units in wanted.items())
-        packages = min(sum(1 if whole[sku] else units for sku, units in wanted.items()), len(state.nodes))
-        exact = (
-            packages <= SPLIT_PACKAGES_MAX and states <= SPLIT_STATES_MAX and states**2 * packages <= SPLIT_STEPS_MAX
-        )
+        exact = _splits_exactly(state, wanted, whole)
     carrier, handling = sum(box.carrier for box in boxes), sum(box.handling for box in boxes)
-    split = penalty * (len(boxes) - 1)
+    split = way.split_penalty * (len(boxes) - 1)
     return boxes, Cost(carrier + handling + split, carrier, handling, split, len(boxes), exact)
 
 
-def _require_cheapest_split(state: State, question: Question, wanted: dict[str, int], choice: Choice) -> None:
+def _splits_exactly(state: State, wanted: dict[str, int], whole: dict[str, list[str]]) -> bool:
+    """Whether the engine splits lines so small as these exactly."""
+    states = _split_states(wanted, whole)
+    packages = min(sum(1 if whole[sku] else units for sku, units in wanted.items()), len(state.nodes))
+    return packages <= SPLIT_PACKAGES_MAX and states <= SPLIT_STATES_MAX and states**2 * packages <= SPLIT_STEPS_MAX
+
+
+def _split_states(wanted: dict[str, int], whole: dict[str, list[str]]) -> int:
+    return prod(2 if whole[sku] else units + 1 for sku, units in wanted.items())
+
+
+def _require_cheapest_split(state: State, question: Question, way: Way, wanted: dict[str, int], choice: Choice) -> None:
     """Where lines must be split, the engine's choice costs no more than any other, as far as it promises that and it is soon found out."""
-    may = candidates(state, question)
-    whole = {sku: [node for node in may if state.free((sku, node)) >= units] for sku, units in wanted.items()}
-    states = prod(2 if whole[sku] else units + 1 for sku, units in wanted.items())
-    if question.kind == PICKUP or all(whole.values()) or states > SPLITS_CHECKED_MAX:
+    whole = _whole(state, question, way, wanted)
+    if question.kind == PICKUP or all(whole.values()) or _split_states(wanted, whole) > SPLITS_CHECKED_MAX:
         return
     boxes = boxes_by_node(state, question.destination, question.service, choice)
-    penalty = state.policies[state.channels[question.channel].policy_key].split_penalty_micros
-    cost = sum(box.carrier + box.handling for box in boxes) + penalty * (len(boxes) - 1)
-    assert cost == _cheapest_split(state, question, wanted, whole), "not the cheapest split"
+    cost = sum(box.carrier + box.handling for box in boxes) + way.split_penalty * (len(boxes) - 1)
+    cheapest = _cheapest_split(state, question, way, wanted, whole)
+    assert cost == cheapest or not _splits_exactly(state, wanted, whole), "not the cheapest split"
 
 
-def _cheapest_split(state: State, question: Question, wanted: dict[str, int], whole: dict[str, list[str]]) -> int:
+def _cheapest_split(
+    state: State, question: Question, way: Way, wanted: dict[str, int], whole: dict[str, list[str]]
+) -> int:
     """The least cost of sending everything, one package a node: what could be sent so far, and by whom next."""
-    penalty = state.policies[state.channels[question.channel].policy_key].split_penalty_micros
+    penalty = way.split_penalty
     skus = list(wanted)
     served = {(0,) * len(skus): -penalty}
-    for node in candidates(state, question):
+    for node in candidates(state, question, way):
         parts = [
             (0, wanted[sku])
             if node in whole[sku]
-            else range(0 if whole[sku] else min(state.free((sku, node)), wanted[sku]) + 1)
+            else range(0 if whole[sku] else min(free(state, way.candidates, (sku, node)), wanted[sku]) + 1)
             for sku in skus
         ]
         after = dict(served)
@@ -294,13 +331,14 @@ def boxes_by_node(state: State, region: str, service: str, choice: Choice) -> li
 
 
 def _cheapest(
-    state: State, question: Question, wanted: dict[str, int], whole: dict[str, list[str]]
+    state: State, question: Question, way: Way, wanted: dict[str, int], whole: dict[str, list[str]]
 ) -> list[tuple[Box, list[str]]]:
     """Every way to put the lines into packages and the packages onto nodes; the best by cost, packages, nodes, packages' lines."""
-    penalty = state.policies[state.channels[question.channel].policy_key].split_penalty_micros
     skus = list(wanted)
     best: tuple[tuple[Any, ...], list[tuple[Box, list[str]]]] | None = None
     for groups in partitions(skus):
+        if 0 < way.packages_max < len(groups):
+            continue
         senders = [[node for node in state.nodes if all(node in whole[sku] for sku in group)] for group in groups]
         for nodes in product(*senders):
             plan = [
@@ -310,7 +348,7 @@ def _cheapest(
                 )
                 for node, group in zip(nodes, groups, strict=True)
             ]
-            cost = sum(box.carrier + box.handling for box, _ in plan) + penalty * (len(plan) - 1)
+            cost = sum(box.carrier + box.handling for box, _ in plan) + way.split_penalty * (len(plan) - 1)
             of_sku = {sku: state.node_index(box.node) for box, group in plan for sku in group}
             masks = tuple(-sum(1 << skus.index(sku) for sku in group) for group in groups)
             rank = (cost, len(plan), tuple(of_sku[sku] for sku in skus), masks)

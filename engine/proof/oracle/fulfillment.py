@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from engine.model import commands as m
 from engine.model.orders import FulfillmentOrder, Order
 from engine.model.outcomes import FulfillmentKind, FulfillmentState, Outcome, Quantity, RejectReason, StockReason
-from engine.model.replies import FulfillmentReply, Shortage
-from engine.proof.oracle.claims import Question, decide
-from engine.proof.oracle.orders import allocate, keep, make_work, pair_of, work_of
+from engine.model.replies import FulfillmentReply, OrderReply, Shortage
+from engine.proof.oracle.claims import decide, node_refusal
+from engine.proof.oracle.orders import allocate, keep, make_work, pair_of, shortages_of, work_of
+from engine.proof.oracle.rules import Question, value_of
 from engine.proof.oracle.state import Choice, State
 
 EXCLUDED_MAX = 16
@@ -95,20 +96,57 @@ def _reject(state: State, work: FulfillmentOrder, order: Order, choices: Iterato
 
 def _elsewhere(state: State, work: FulfillmentOrder, order: Order) -> Question:
     """Shipped units may come from any node that has not rejected this order, the sixteen latest of them remembered."""
+    given_back = [(leg.sku_index, leg.units) for leg in work.lines]
+    return _again(state, order, given_back, [work.node_index])
+
+
+def _again(state: State, order: Order, lines: list[tuple[int, int]], refusers: list[int]) -> Question:
     nodes, skus = list(state.nodes), list(state.skus)
     rejected = [each.node_index for each in work_of(state, order) if each.state == FulfillmentState.REJECTED]
-    excluded = list(dict.fromkeys([work.node_index, *reversed(rejected)]))[:EXCLUDED_MAX]
+    excluded = list(dict.fromkeys([*refusers, *reversed(rejected)]))[:EXCLUDED_MAX]
     shipped = order.kind == FulfillmentKind.SHIP
     return Question(
         list(state.channels)[order.channel_index],
         order.kind,
-        state.regions[order.region_index] if shipped else "",
+        state.regions[order.region_index] if shipped else nodes[order.pickup_node_index],
         list(state.rate_cards)[order.service_index] if shipped else "",
-        tuple((skus[leg.sku_index], leg.units) for leg in work.lines),
+        tuple((skus[sku], units) for sku, units in lines),
         partial=True,
         fact=True,
         excluded=tuple(nodes[node] for node in excluded),
+        value=value_of(state, tuple((skus[line.sku_index], line.units) for line in order.lines)),
     )
+
+
+def release(state: State, command: m.ReleaseOrder, choices: Iterator[Choice]) -> OrderReply:
+    """Short units look for a node again."""
+    order = state.orders.get(command.order_id)
+    if order is None:
+        return OrderReply(Outcome.UNKNOWN_ORDER, str(command.order_id))
+    short = [at for at, line in enumerate(order.lines) if line.short_units]
+    if not short:
+        return OrderReply(Outcome.INVALID_TRANSITION, order.state.name, order)
+    if order.kind == FulfillmentKind.PICKUP:
+        node = list(state.nodes)[order.pickup_node_index]
+        channel = list(state.channels)[order.channel_index]
+        refusal = node_refusal(state, node, channel, offers=state.nodes[node].offers_pickup)
+        if refusal is not None:
+            return OrderReply(refusal, node, order)
+    wanted = [(order.lines[at].sku_index, order.lines[at].short_units) for at in short]
+    question = _again(state, order, wanted, [])
+    grant = decide(state, question, choices)
+    legs = [leg._replace(line=short[leg.line]) for leg in grant.legs]
+    made = make_work(state, order.order_id, question, legs, grant.boxes)
+    lines = list(order.lines)
+    for leg in legs:
+        line = lines[leg.line]
+        lines[leg.line] = line._replace(
+            allocated_units=line.allocated_units + leg.units, short_units=line.short_units - leg.units
+        )
+    ids = (*order.fulfillment_order_ids, *(each.fulfillment_order_id for each in made))
+    after = keep(state, order._replace(lines=tuple(lines), fulfillment_order_ids=ids, on_hold=False))
+    shortages = shortages_of(after)
+    return OrderReply(Outcome.PARTIAL if shortages else Outcome.OK, "", after, grant.cost, shortages)
 
 
 def _correct(state: State, work: FulfillmentOrder) -> None:

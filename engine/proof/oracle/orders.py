@@ -8,6 +8,7 @@ from typing import Any
 from engine.model import commands as m
 from engine.model.orders import FulfillmentLine, FulfillmentOrder, Order, OrderLine
 from engine.model.outcomes import (
+    AfterAction,
     FulfillmentKind,
     FulfillmentState,
     OrderState,
@@ -16,10 +17,11 @@ from engine.model.outcomes import (
     ReservationState,
     StockReason,
 )
-from engine.model.replies import Cost, OrderReply
-from engine.proof.oracle.claims import Box, Question, Refused, ask, boxes_by_node, decide, pairs_of
+from engine.model.replies import Cost, OrderReply, Shortage
+from engine.proof.oracle.claims import Box, Refused, ask, boxes_by_node, decide, pairs_of, rule_name
 from engine.proof.oracle.days import take
 from engine.proof.oracle.reservations import CLOSED, close, find
+from engine.proof.oracle.rules import Question
 from engine.proof.oracle.state import Choice, HeldLeg, Hold, State
 
 SHIP = FulfillmentKind.SHIP
@@ -38,6 +40,8 @@ def order_state(order: Order, work: Iterable[FulfillmentOrder]) -> OrderState:
     begun = (FulfillmentState.ACCEPTED, FulfillmentState.READY_FOR_PICKUP)
     if gone or any(each.state in begun for each in work):
         return OrderState.IN_FULFILLMENT
+    if order.on_hold:
+        return OrderState.ON_HOLD
     return OrderState.BACKORDERED if any(line.short_units for line in order.lines) else OrderState.ROUTED
 
 
@@ -126,6 +130,8 @@ def _make(
     asked: Asked,
     legs: Sequence[HeldLeg],
     boxes: Sequence[Box],
+    *,
+    on_hold: bool = False,
 ) -> Order:
     order_id = state.next_order_id
     state.next_order_id += 1
@@ -150,6 +156,7 @@ def _make(
         tuple(each.fulfillment_order_id for each in work),
         state.now_ns,
         isinstance(command, m.IngestOrder),
+        on_hold=on_hold,
     )
     return keep(state, order)
 
@@ -166,7 +173,7 @@ def _direct(
     state: State, command: m.PlaceOrder | m.IngestOrder, claim: m.Claim, choices: Iterator[Choice], *, fact: bool
 ) -> OrderReply:
     try:
-        question = ask(state, claim, fact=fact)
+        question = ask(state, claim, fact=fact, books=True)
     except Refused as refused:
         refusal = OrderReply(refused.outcome, refused.subject)
         if refused.outcome < Outcome.DUPLICATE_ORDER:
@@ -176,12 +183,21 @@ def _direct(
     if duplicate:
         return duplicate
     grant = decide(state, question, choices)
-    if not grant.legs and not fact:
-        return OrderReply(grant.outcome, "", shortages=grant.shortages)
+    if not grant.legs and not fact and not grant.waits:
+        return OrderReply(grant.outcome, rule_name(grant), shortages=grant.shortages)
     asked = [(sku, units, price) for (sku, units), (_, _, price) in zip(claim.lines, command.lines, strict=True)]
-    order = _make(state, command, question, claim.postal_code, asked, grant.legs, grant.boxes)
-    outcome = Outcome.PARTIAL if grant.shortages else Outcome.OK
-    return OrderReply(outcome, "", order, grant.cost, grant.shortages)
+    on_hold = grant.waits == AfterAction.HOLD
+    order = _make(state, command, question, claim.postal_code, asked, grant.legs, grant.boxes, on_hold=on_hold)
+    shortages = shortages_of(order)
+    return OrderReply(Outcome.PARTIAL if shortages else Outcome.OK, "", order, grant.cost, shortages)
+
+
+def shortages_of(order: Order) -> tuple[Shortage, ...]:
+    return tuple(
+        Shortage(at, line.sku_index, line.units, line.units - line.short_units)
+        for at, line in enumerate(order.lines)
+        if line.short_units
+    )
 
 
 def place(state: State, command: m.PlaceOrder, choices: Iterator[Choice]) -> OrderReply:

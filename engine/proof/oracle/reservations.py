@@ -8,8 +8,9 @@ from typing import Any
 from engine.model import commands as m
 from engine.model.outcomes import Outcome, Quantity, ReservationState, StockReason
 from engine.model.replies import ExtendReply, Plain, ReserveReply
-from engine.proof.oracle.claims import Grant, Question, Refused, ask, decide
+from engine.proof.oracle.claims import Grant, Refused, ask, decide, rule_name
 from engine.proof.oracle.days import take
+from engine.proof.oracle.rules import Question
 from engine.proof.oracle.state import Choice, Hold, State
 
 BatchRow = tuple[int, int, int, int, int]
@@ -97,6 +98,8 @@ def reserve(state: State, command: m.Reserve, choices: Iterator[Choice]) -> Rese
     grant = decide(state, question, choices)
     if not grant.legs:
         subject = claim.lines[0][0] if len(claim.lines) == 1 else ""
+        if grant.outcome == Outcome.NO_PLAN:
+            subject = rule_name(grant)
         return ReserveReply(grant.outcome, subject, shortages=grant.shortages)
     full = _room(state, 1, len(grant.legs))
     if full:

@@ -78,7 +78,9 @@ class State:
     skus: dict[str, Sku] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
     rate_cards: dict[str, RateCard] = field(default_factory=dict)
+    groups: list[str] = field(default_factory=list)
     policies: dict[str, RoutingPolicy] = field(default_factory=lambda: {"default": RoutingPolicy()})
+    drafts: dict[str, RoutingPolicy] = field(default_factory=dict)
     chart: ZoneChart = field(default_factory=ZoneChart)
     regions: list[str] = field(default_factory=list)
     cells: dict[Pair, dict[Quantity, int]] = field(default_factory=dict)
@@ -187,9 +189,13 @@ class State:
         for pair_origin, destination, zone in reversed(pairs):
             if (pair_origin, destination) == (origin, region):
                 return zone
-        centre = next(each for each in self.chart.regions if each.region_key == region)
-        metres = _metres(centre.latitude, centre.longitude, found.latitude, found.longitude)
+        metres = self.metres(region, found)
         return 1 + sum(metres > band for band in self.chart.band_metres)
+
+    def metres(self, region: str, node: Node) -> float:
+        """From the centre of a region to a node."""
+        centre = next(each for each in self.chart.regions if each.region_key == region)
+        return _metres(centre.latitude, centre.longitude, node.latitude, node.longitude)
 
     def carrier(self, service: str, zone: int, grams: int) -> int | None:
         """Price of a package; ``None`` where the service does not go."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from engine.model import commands as m
 from engine.model.outcomes import Outcome, Quantity, StockReason
-from engine.model.replies import ImportReply, Plain, RowRefusal, SaleReply, StockReply
+from engine.model.replies import ImportReply, Plain, PolicyReply, RowRefusal, SaleReply, StockReply
 from engine.proof.oracle.state import Pair, State
 
 OK = Outcome.OK
+GROUPS_MAX = 56
 
 
 # The network
@@ -21,6 +22,10 @@ def put_nodes(state: State, command: m.PutNodes) -> Plain:
     keys = state.nodes.keys() | {node.node_key for node in command.nodes}
     if len(keys) > state.limits.nodes_max:
         return Plain(Outcome.CAPACITY_EXHAUSTED, "nodes_max")
+    groups = dict.fromkeys([*state.groups, *(name for node in command.nodes for name in node.groups)])
+    if len(groups) > GROUPS_MAX:
+        return Plain(Outcome.CAPACITY_EXHAUSTED, "node_groups_max")
+    state.groups = list(groups)
     state.nodes.update((node.node_key, node) for node in command.nodes)
     return Plain(OK)
 
@@ -70,12 +75,40 @@ def put_zone_chart(state: State, command: m.PutZoneChart) -> Plain:
     return Plain(OK)
 
 
-def put_policy(state: State, command: m.PutRoutingPolicy) -> Plain:
-    service = command.policy.default_service_key
+def put_policy(state: State, command: m.PutRoutingPolicy) -> PolicyReply:
+    policy = command.policy
+    for rule in policy.rules:
+        named = (
+            (rule.applies.service_keys, list(state.rate_cards)),
+            (rule.candidates.groups_any + rule.candidates.groups_none, state.groups),
+        )
+        unknown = [name for names, known in named for name in names if name not in known]
+        for prefix in rule.applies.region_prefixes:
+            unknown += [] if any(region.startswith(prefix) for region in state.regions) else [prefix]
+        if unknown:
+            raise m.Malformed("policy.rules", f"{unknown} are not known")
+    service = policy.default_service_key
     if service and service not in state.rate_cards:
-        return Plain(Outcome.UNKNOWN_SERVICE, service)
-    state.policies[command.policy.policy_key] = command.policy
-    return Plain(OK)
+        return PolicyReply(Outcome.UNKNOWN_SERVICE, service)
+    key = policy.policy_key
+    version = 1 + max([known[key].version for known in (state.policies, state.drafts) if key in known], default=0)
+    policy = policy._replace(version=version)
+    if policy.draft:
+        state.drafts[key] = policy
+    else:
+        state.policies[key] = policy
+    return PolicyReply(OK, "", version)
+
+
+def activate_policy(state: State, command: m.ActivateRoutingPolicy) -> PolicyReply:
+    draft = state.drafts.get(command.policy_key)
+    if draft is None:
+        return PolicyReply(Outcome.UNKNOWN_POLICY, command.policy_key)
+    if command.version and command.version != draft.version:
+        return PolicyReply(Outcome.UNKNOWN_POLICY, f"{command.policy_key} version {command.version}")
+    state.policies[command.policy_key] = draft._replace(draft=False)
+    del state.drafts[command.policy_key]
+    return PolicyReply(OK, "", draft.version)
 
 
 # Stock

@@ -84,6 +84,7 @@ class Oracle:
             m.PutRateCard: stock.put_rate_card,
             m.PutZoneChart: stock.put_zone_chart,
             m.PutRoutingPolicy: stock.put_policy,
+            m.ActivateRoutingPolicy: stock.activate_policy,
             m.AdjustStock: stock.adjust,
             m.SetStock: stock.set_stock,
             m.ReceiveStock: stock.receive,
@@ -100,6 +101,7 @@ class Oracle:
             m.Reserve: reservations.reserve,
             m.PlaceOrder: orders.place,
             m.IngestOrder: orders.ingest,
+            m.ReleaseOrder: fulfillment.release,
             **dict.fromkeys(fulfillment.TARGETS, fulfillment.step),
         }
         if isinstance(command, m.BatchReserve):

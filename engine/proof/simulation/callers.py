@@ -24,7 +24,7 @@ from engine.model.outcomes import (
 from engine.proof.oracle import State
 from engine.proof.simulation.history import UNKNOWN_ID, Look, Ref
 from engine.proof.simulation.ledger import Ledger
-from engine.proof.simulation.world import CHANNELS, CHART, GROUND, MINUTE_NS, NODES, POLICY, SKUS
+from engine.proof.simulation.world import CHANNELS, CHART, GROUND, MINUTE_NS, NODES, POLICY, RULES, SKUS
 
 Asked = tuple[type[m.Command], dict[str, Any]]
 
@@ -47,7 +47,7 @@ class Callers:
             (9, self.reserve), (2, self.reserve_many), (3, self.release), (3, self.extend), (4, self.commit),
             (5, self.place), (4, self.ingest), (3, self.cancel), (10, self.work), (3, self.reject), (3, self.authorize),
             (4, self.take_back), (7, self.receive), (2, self.sell), (3, self.count), (2, self.adjust), (3, self.load),
-            (2, self.put), (2, self.price),
+            (2, self.put), (2, self.price), (2, self.let_go),
         ]  # fmt: skip
         self._actions = [action for _, action in actions]
         # Every world has other habits: what is rare in one is all that happens in another.
@@ -167,6 +167,11 @@ class Callers:
         claim = self._claim()
         lines = tuple((sku, units, 9_000_000) for sku, units in claim.lines)
         return m.IngestOrder, {"order_key": self._order_key(), "customer_key": "", "lines": lines, "claim": claim}
+
+    def let_go(self) -> Asked:
+        """Somebody looks after an order that waits."""
+        waiting = [each for each, order in self.state.orders.items() if order.short_units]
+        return m.ReleaseOrder, {"order_id": self._pick("order", waiting)}
 
     def cancel(self) -> Asked:
         """A buyer thinks again."""
@@ -323,6 +328,7 @@ class Callers:
         )
         entries: list[Asked] = [
             (m.PutNodes, {"nodes": (node._replace(closed=chance.random() < 0.7, calendar=self._calendar()),)}),
+            (m.PutNodes, {"nodes": (node._replace(closed=chance.random() < 0.7, calendar=self._calendar()),)}),
             (m.PutNodes, {"nodes": (node._replace(ships=chance.random() < 0.7, default_safety_stock_units=1),)}),
             (m.PutNodes, {"nodes": NODES}),
             (m.PutNodes, {"nodes": NODES}),
@@ -334,6 +340,12 @@ class Callers:
             (m.PutChannels, {"channels": CHANNELS}),
             (m.PutRoutingPolicy, {"policy": POLICY._replace(split_penalty_micros=chance.choice((0, 9_000_000)))}),
             (m.PutRoutingPolicy, {"policy": POLICY._replace(default_service_key=chance.choice(("ground", "boat")))}),
+            (m.PutRoutingPolicy, {"policy": POLICY._replace(rules=chance.choice(RULES), draft=True)}),
+            (m.PutRoutingPolicy, {"policy": POLICY._replace(rules=chance.choice(RULES), draft=True)}),
+            (m.PutRoutingPolicy, {"policy": POLICY._replace(rules=chance.choice(RULES))}),
+            (m.ActivateRoutingPolicy, {"policy_key": "default", "version": chance.choice((0, 0, 1))}),
+            (m.ActivateRoutingPolicy, {"policy_key": "default"}),
+            (m.ActivateRoutingPolicy, {"policy_key": "default"}),
             (m.PutRateCard, {"rate_card": GROUND._replace(price_micros=(chance.randint(0, 9),) * 6)}),
             (m.PutRateCard, {"rate_card": GROUND._replace(currency_code=chance.choice(("USD", "EUR")))}),
             (m.PutZoneChart, {"zone_chart": CHART._replace(pair_zones=(chance.randint(0, 3),))}),

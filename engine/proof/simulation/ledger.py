@@ -57,6 +57,8 @@ class Ledger:
         for noun, ids in _ids(command, reply):
             made = self._made.setdefault((noun, uid), [])
             for made_id in ids:
+                if (noun, made_id) in self._refs:
+                    continue  # of an order that had some work already
                 ref = Ref(noun, uid, len(made))
                 made.append(made_id)
                 self._refs[noun, made_id] = ref
@@ -85,6 +87,8 @@ def _ids(command: m.Command, reply: Any) -> list[tuple[str, list[int]]]:
     if isinstance(reply, BatchReserveReply):
         rows = struct.iter_unpack("<5q", reply.columns)
         return [("reservation", [row[1] for row in rows if row[1]])]
+    if isinstance(reply, OrderReply) and isinstance(command, m.ReleaseOrder):
+        return [("work", list(reply.order.fulfillment_order_ids))] if reply.order is not None else []
     if isinstance(reply, OrderReply) and not isinstance(command, m.CancelOrder) and reply.order is not None:
         order = reply.order
         return [("order", [order.order_id]), ("work", list(order.fulfillment_order_ids))]

@@ -21,7 +21,7 @@ from engine.proof.oracle import Choice
 Pair = tuple[str, str]
 QUANTITY_COUNT = 9
 """Rows of a cell that are kept, on_hand first; the rest is derived or scratch."""
-_ROUTED = (m.Reserve, m.BatchReserve, m.PlaceOrder, m.IngestOrder, m.Reject)
+_ROUTED = (m.Reserve, m.BatchReserve, m.PlaceOrder, m.IngestOrder, m.Reject, m.ReleaseOrder)
 
 
 def decisions_of(frame: Frame) -> list[Decision]:

@@ -9,7 +9,8 @@ from engine.model import commands as m
 from engine.model.calendars import Calendar, Hours
 from engine.model.limits import SECOND_NS, Limits
 from engine.model.network import Channel, Node, RateCard, Region, RoutingPolicy, Sku, ZoneChart
-from engine.model.outcomes import NodeKind
+from engine.model.outcomes import AfterAction, NodeKind
+from engine.model.policies import Applies, Form, Rule
 
 EPOCH_NS = 1_700_000_000_000_000_000
 MINUTE_NS = 60 * SECOND_NS
@@ -53,6 +54,14 @@ EXPRESS = RateCard("express", "USD", (1_000, 5_000), 2, (8_000_000, 9_000_000, 1
 """Not offered in zone 3, and in zone 2 for light packages only."""
 POLICY = RoutingPolicy("default", 1_000_000, allow_unit_split=True, default_service_key="ground")
 WHOLE = RoutingPolicy("whole", 1_000_000, allow_unit_split=False, default_service_key="ground")
+RULES = (
+    (),
+    (Rule("small", Applies(units_max=3), after=AfterAction.REFUSE), Rule("rest", after=AfterAction.PARTIAL)),
+    (Rule("in one piece", form=Form(unit_split=False)), Rule("wait", after=AfterAction.HOLD)),
+    (Rule("from east", Applies(region_prefixes=("1",)), after=AfterAction.BACKORDER), Rule("rest")),
+    (Rule("one thing", Applies(lines_max=1)), Rule("fast", Applies(("express",)), after=AfterAction.PARTIAL)),
+)  # fmt: skip
+"""Rules of a policy, one lot after the other."""
 CHANNELS = (
     Channel("web", "Web shop", all_nodes=True),
     Channel("app", "App with a threshold", ("dc", "east", "west"), threshold_units=2),

@@ -47,6 +47,9 @@ def _fill(message: Any, told: Replayed, names: Names) -> None:
     _fill_plan(message.plan, told.plan, names)
     for alternative in told.alternatives:
         _fill_alternative(message.alternatives.add(), alternative, names)
+    message.policy_version, message.after = told.policy_version, int(told.after or 0)
+    for name, verdict in told.rules:
+        message.rules.add(name=name, verdict=int(verdict))
     for cell in told.cells:
         add_cell(message.cells, cell, names)
     if told.price_plan is not None:
@@ -54,7 +57,7 @@ def _fill(message: Any, told: Replayed, names: Names) -> None:
 
 
 def _fill_plan(message: Any, plan: ExplainedPlan, names: Names) -> None:
-    message.outcome = int(plan.outcome)
+    message.outcome, message.rule = int(plan.outcome), plan.rule
     if plan.cost is not None:
         fill_cost(message.cost, plan.cost, names)
     add_legs(message.legs, plan.legs, names)

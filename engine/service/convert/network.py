@@ -1,19 +1,21 @@
-"""NetworkService: nodes, SKUs, channels, rate cards, the zone chart, routing policies."""
+"""NetworkService: nodes, SKUs, channels, rate cards, the zone chart. Routing policies are in ``policies``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from engine.model.commands import PutChannels, PutNodes, PutRateCard, PutRoutingPolicy, PutSkus, PutZoneChart
+from engine.model.commands import PutChannels, PutNodes, PutRateCard, PutSkus, PutZoneChart
 from engine.model.limits import Limits
-from engine.model.network import DEFAULT_POLICY, Channel, Node, RateCard, Region, RoutingPolicy, Sku, ZoneChart
+from engine.model.network import DEFAULT_POLICY, Channel, Node, RateCard, Region, Sku, ZoneChart
 from engine.model.outcomes import CommandKind, NodeKind
+from engine.model.policies import NODE_GROUPS_MAX
 from engine.model.queries import GetEntry, ListEntries, Query
 from engine.model.replies import EntriesAnswer
 from engine.pool.names import Names
 from engine.service.convert.calendars import TRANSIT_DAYS_MAX, calendar, fill_calendar
 from engine.service.convert.entry import Entry
+from engine.service.convert.policies import fill_policy, get_routing_policy
 from engine.service.convert.wording import fill_money
-from engine.service.fields import COST_MICROS_MAX, Check, Rules, allowed, fingerprint
+from engine.service.fields import COST_MICROS_MAX, Check, Rules, allowed, fingerprint, shown
 from engine.service.paging import FIRST_INDEX, read_token, write_token
 from stockpool.v1 import network_pb2 as pb
 
@@ -56,7 +58,19 @@ def _node(check: Check, path: str, node: pb.Node) -> Node:
         check.cost(f"{path}unit_cost", node.unit_cost),
         check.units(f"{path}default_safety_stock_units", node.default_safety_stock_units, 0),
         calendar(check, f"{path}calendar.", node.calendar) if node.HasField("calendar") else None,
+        _groups(check, f"{path}groups", node.groups),
+        check.cost(f"{path}performance_penalty", node.performance_penalty),
+        check.cost(f"{path}capacity_price", node.capacity_price),
     )
+
+
+def _groups(check: Check, path: str, names: Sequence[str]) -> tuple[str, ...]:
+    check.count(path, len(names), "node_groups_max", NODE_GROUPS_MAX, least=0)
+    groups = check.keys(path, names)
+    for position, name in enumerate(groups):
+        if name in groups[:position]:
+            check.wrong(f"{path}[{position}]", f"{shown(name)} is already in {path}[{groups.index(name)}]")
+    return groups
 
 
 def _fill_node(message: pb.Node, node: Node, names: Names) -> None:
@@ -75,6 +89,11 @@ def _fill_node(message: pb.Node, node: Node, names: Names) -> None:
     message.default_safety_stock_units = node.default_safety_stock_units
     if node.calendar is not None:
         fill_calendar(message.calendar, node.calendar)
+    message.groups.extend(node.groups)
+    if node.performance_penalty_micros:
+        fill_money(message.performance_penalty, node.performance_penalty_micros, names)
+    if node.capacity_price_micros:
+        fill_money(message.capacity_price, node.capacity_price_micros, names)
 
 
 # SKUs
@@ -250,31 +269,6 @@ def _fill_zone_chart(message: pb.ZoneChart, chart: ZoneChart, names: Names) -> N
     message.pair_zones.extend(chart.pair_zones)
 
 
-# Routing policies
-
-
-def put_routing_policy(request: pb.PutRoutingPolicyRequest, rules: Rules) -> PutRoutingPolicy:
-    """A routing policy."""
-    check = rules.check()
-    request_id = check.request_id(request.request_id)
-    message = request.policy
-    policy = RoutingPolicy(
-        check.key("policy.policy_key", message.policy_key),
-        check.cost("policy.split_penalty", message.split_penalty),
-        message.allow_unit_split,
-        check.optional_key("policy.default_service_key", message.default_service_key),
-    )
-    check.done()
-    return PutRoutingPolicy(request_id, fingerprint(request, CommandKind.PUT_ROUTING_POLICY), policy)
-
-
-def _fill_policy(message: pb.RoutingPolicy, policy: RoutingPolicy, names: Names) -> None:
-    message.policy_key = policy.policy_key
-    fill_money(message.split_penalty, policy.split_penalty_micros, names)
-    message.allow_unit_split = policy.allow_unit_split
-    message.default_service_key = policy.default_service_key
-
-
 # Reading: every kind of entry in the same way
 
 
@@ -354,8 +348,7 @@ LIST_RATE_CARDS = Entry(
 )
 PUT_ZONE_CHART = Entry(put_zone_chart, pb.PutZoneChartResponse)
 GET_ZONE_CHART = Entry(_get("zone_chart", ""), pb.GetZoneChartResponse, _one("zone_chart", _fill_zone_chart))
-PUT_ROUTING_POLICY = Entry(put_routing_policy, pb.PutRoutingPolicyResponse)
-GET_ROUTING_POLICY = Entry(_get("policy", "policy_key"), pb.GetRoutingPolicyResponse, _one("policy", _fill_policy))
+GET_ROUTING_POLICY = Entry(get_routing_policy, pb.GetRoutingPolicyResponse, _one("policy", fill_policy))
 LIST_ROUTING_POLICIES = Entry(
-    _list_all("policy", lambda _: POLICIES_MAX), pb.ListRoutingPoliciesResponse, _many("policies", _fill_policy)
+    _list_all("policy", lambda _: POLICIES_MAX), pb.ListRoutingPoliciesResponse, _many("policies", fill_policy)
 )

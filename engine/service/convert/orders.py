@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.model.commands import CancelOrder, Claim, Command, IngestOrder, PlaceOrder, PricedLines
+from engine.model.commands import CancelOrder, Claim, Command, IngestOrder, PlaceOrder, PricedLines, ReleaseOrder
 from engine.model.orders import Order
 from engine.model.outcomes import CommandKind, FulfillmentKind
 from engine.model.queries import GetFulfillmentOptions, GetOrder
@@ -125,6 +125,15 @@ def ingest_order(request: pb.IngestOrderRequest, rules: Rules) -> IngestOrder:
     return IngestOrder(request_id, mark, order_key, customer_key, lines, claim)
 
 
+def release_order(request: pb.ReleaseOrderRequest, rules: Rules) -> ReleaseOrder:
+    """An order on hold, or with short units."""
+    check = rules.check()
+    request_id = check.request_id(request.request_id)
+    order_id = check.id("order_id", request.order_id)
+    check.done()
+    return ReleaseOrder(request_id, fingerprint(request, CommandKind.RELEASE_ORDER), order_id)
+
+
 def cancel_order(request: pb.CancelOrderRequest, rules: Rules) -> CancelOrder:
     """Units that have not left."""
     check = rules.check()
@@ -186,12 +195,16 @@ def fill_order(message: pb.Order, order: Order, names: Names) -> None:
     message.ingested = order.ingested
 
 
-def _fill_placed(response: Any, reply: OrderReply, names: Names) -> None:
+def _fill_routed(response: Any, reply: OrderReply, names: Names) -> None:
     if reply.order is not None:
         fill_order(response.order, reply.order, names)
     if reply.cost is not None:
         fill_cost(response.cost, reply.cost, names)
     add_shortages(response.shortages, reply.shortages, names)
+
+
+def _fill_placed(response: Any, reply: OrderReply, names: Names) -> None:
+    _fill_routed(response, reply, names)
     response.existing_order_id = reply.existing_order_id
 
 
@@ -203,5 +216,6 @@ def _fill_order(response: Any, reply: OrderReply | OrderAnswer, names: Names) ->
 GET_FULFILLMENT_OPTIONS = Entry(get_fulfillment_options, pb.GetFulfillmentOptionsResponse, _fill_options)
 PLACE_ORDER = Entry(place_order, pb.PlaceOrderResponse, _fill_placed)
 INGEST_ORDER = Entry(ingest_order, pb.IngestOrderResponse, _fill_placed)
+RELEASE_ORDER = Entry(release_order, pb.ReleaseOrderResponse, _fill_routed)
 CANCEL_ORDER = Entry(cancel_order, pb.CancelOrderResponse, _fill_order)
 GET_ORDER = Entry(get_order, pb.GetOrderResponse, _fill_order)
