@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from tests.postgres import PostgresServer, postgres_server
 
-# How long an example takes says more about the machine than about the code; a failure prints how to repeat it.
-settings.register_profile("stockpool", deadline=None, print_blob=True)
+# How long an example takes says more about the machine than about the code; a failure prints how to repeat it. Explaining a failure
+# traces every line: with our long examples it outlasts the time-out, and then even the failure is not told.
+PHASES = tuple(phase for phase in Phase if phase != Phase.explain)
+settings.register_profile("stockpool", deadline=None, print_blob=True, phases=PHASES)
 settings.load_profile("stockpool")
 
 

@@ -14,7 +14,7 @@ from engine.model.limits import SECOND_NS
 from engine.model.network import Channel, Node
 from engine.model.orders import ReceivedItem
 from engine.model.outcomes import AfterAction, Disposition, NodeKind, Quantity, RejectReason, StockReason
-from engine.model.policies import Applies, Candidates, Form, RoutingPolicy, Rule
+from engine.model.policies import ANY, Applies, Candidates, Form, RoutingPolicy, Rule
 from tests.builders import CHANNELS, CHART, EXPRESS, GROUND, MINUTE_NS, NODES, SKUS, pickup, ship
 
 SKU_KEYS = st.sampled_from("A" * 10 + "B" * 8 + "C" * 4 + "DZ")
@@ -98,6 +98,7 @@ CANDIDATES = st.just(Candidates()) | st.builds(
     st.sampled_from([(), (), (NodeKind.STORE,), (NodeKind.WAREHOUSE, NodeKind.STORE)]),
     st.sampled_from([0, 0, 100, 2_200]),
     st.sampled_from([0, 0, 1, 3]),
+    st.just(ANY),  # left out, it would be drawn by its type: any integer
 )
 FORMS = st.builds(
     lambda form, value: Form(form[0], value if form[0] != 1 else 0, form[1]),
