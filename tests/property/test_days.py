@@ -8,12 +8,14 @@ from collections import Counter
 import pytest
 
 from engine.kernels import columns as c
-from engine.model.commands import SetStock
+from engine.model.commands import BatchReserve, ClaimColumns, SetStock
 from engine.model.outcomes import CommandKind, Outcome
-from tests.builders import limits
+from tests.builders import limits, pickup, ship
 from tests.property.busy import Busy
 from tests.property.twins import Twins
 
+SHIP_FIRST = ship([("A", 4)], "90001"), pickup([("A", 1)], "east")
+"""Whether the second is served depends on which nodes the first is split over."""
 LIMITS = limits(reservation_legs_max=400, request_ids_remembered=60)
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 SEEDS = range(200 if LONG else 4)
@@ -65,3 +67,12 @@ def test_the_days_reach_everything() -> None:
         Outcome.PARTIAL, Outcome.INVALID_TRANSITION, Outcome.UNITS_EXCEEDED, Outcome.CAPACITY_EXHAUSTED,
         Outcome.BATCH_REFUSED, Outcome.NO_PLAN, Outcome.UNKNOWN_POLICY,
     }, sorted(refused)  # fmt: skip
+
+
+def test_a_batch_that_is_refused_for_room_is_judged_by_what_it_would_have_held() -> None:
+    """Nothing in the journal says how its lines were split, and another split would have refused another item."""
+    twins = Twins(limits(open_reservations_max=1))
+    for node, units in (("dc", 2), ("east", 1), ("west", 2)):
+        twins.tell(SetStock, sku_key="A", node_key=node, on_hand_units=units)
+    told = twins.tell(BatchReserve, claims=ClaimColumns.of(SHIP_FIRST), all_or_nothing=True)
+    assert (told.outcome, told.subject) == (Outcome.CAPACITY_EXHAUSTED, "open_reservations_max")

@@ -111,7 +111,7 @@ class Twins:
         """Units by SKU and node, one entry for each claim that was granted anything."""
         if not isinstance(command, ROUTED) or (isinstance(command, m.PlaceOrder) and command.reservation_id):
             return []
-        if decision.reply.outcome == Outcome.BATCH_REFUSED and isinstance(command, m.BatchReserve):
+        if isinstance(command, m.BatchReserve) and decision.reply.outcome != Outcome.OK:
             # Nothing was held, hence nothing tells what was chosen: ask again as if that did not matter.
             # In a store with room for it: where there is none, the whole batch would be refused for that.
             roomy = replace(self.limits, open_reservations_max=1_024, reservation_legs_max=4_096)

@@ -12,6 +12,7 @@ from engine.group import CHECK_S, NEVER, Answer, GroupCommit, Job
 from engine.journal import Journal, JournalDamaged, JournalError
 from engine.journal.frame import Tail
 from engine.journal.memory import MemoryJournal
+from engine.kernels.reservations import LEGS_PER_ITEM_MAX
 from engine.model import commands as m
 from engine.model.decisions import Decision
 from engine.model.limits import Limits
@@ -324,8 +325,14 @@ class Simulation:
         raise Violation("damage", f"a flipped bit at {part:.6f} of the journal was not noticed")
 
     def _recall(self, decision: Decision, command: m.BatchReserve) -> list[Choice]:
-        """What the engine would have held, had the batch not been all or nothing: asked of the state just before."""
-        machine = recover(MemoryJournal(self.disk.whole()), self._limits, to_seq=decision.seq - 1)
+        """What the engine would have held, had the batch not been all or nothing, and had there been room: asked of the state just before."""
+        limits = self._limits
+        roomy = replace(
+            limits,
+            open_reservations_max=limits.open_reservations_max + limits.batch_items_max,
+            reservation_legs_max=limits.reservation_legs_max + LEGS_PER_ITEM_MAX,
+        )
+        machine = recover(MemoryJournal(self.disk.whole()), roomy, to_seq=decision.seq - 1)
         whole = machine.decide(replace(command, request_id="recall", all_or_nothing=False), decision.now_ns)
         assert isinstance(whole, Decision)
         return self.auditor.choices_of(whole)

@@ -122,7 +122,7 @@ def is_routed(command: m.Command) -> bool:
 
 def choices_unsaid(decision: Decision, command: m.Command) -> bool:
     """A batch that was refused as a whole held nothing: its decision does not tell which nodes were chosen on the way."""
-    return isinstance(command, m.BatchReserve) and decision.reply.outcome == Outcome.BATCH_REFUSED
+    return isinstance(command, m.BatchReserve) and decision.reply.outcome != Outcome.OK
 
 
 def machine_records(machine: Machine) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
