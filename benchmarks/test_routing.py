@@ -14,7 +14,9 @@ import pytest
 
 from benchmarks.history import Note
 from engine.kernels import columns as c
-from engine.kernels.routing import route, routing_answer, routing_work
+from engine.kernels.links import routing_work
+from engine.kernels.routing import route
+from engine.kernels.workspace import routing_answer
 from engine.kernels.zones import PADDING, SLOT_BITS
 
 SKUS, REGIONS, ZONES, STEPS, QUESTIONS = 400, 50, 9, 20, 512

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels import columns as c
-from engine.kernels.routing import route, routing_answer, routing_work
+from engine.kernels.links import routing_work
+from engine.kernels.routing import route
+from engine.kernels.workspace import routing_answer
 from engine.kernels.zones import PADDING, SLOT_BITS, Network
 from tests.routing_terms import Terms
 

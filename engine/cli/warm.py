@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from engine.cli.output import print_json
+from engine.kernels.cache import LATER
 
 COLD = "compiling kernels, once for this version: up to half a minute"
 """What is said before it is done, so that nobody thinks it hangs."""
-BESIDE = ("effects", "packing", "audit")
-"""Kernel modules that another process compiles meanwhile: a third of the work, and none that the rest waits for."""
+BESIDE = ("splits", "effects", "packing", "audit")
+"""Kernel modules that another process compiles meanwhile: half of the work, and none that the rest waits for."""
 _COLLECT_AFTER = (10_000, 50, 100_000)
 """Thresholds of the garbage collector. What compiling leaves stays: looking through all of it again and again takes seconds."""
 
@@ -23,7 +24,7 @@ def warm(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 
     Once a machine and version; `serve` does the same before it answers.
     """
-    report = warm_kernels()
+    report = warm_kernels(LATER)
     if as_json:
         print_json(report)
     else:
@@ -31,8 +32,8 @@ def warm(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
         typer.echo(f"{report['modules']} kernel modules {how} in {report['seconds']} s; cache: {report['cache']}")
 
 
-def warm_kernels() -> dict[str, object]:
-    """Imports every kernel module; while a kernel is missing in the cache, with the help of another process."""
+def warm_kernels(later: tuple[str, ...] = ()) -> dict[str, object]:
+    """Imports the kernel modules of a server and ``later`` ones; while a kernel is missing in the cache, with another process's help."""
     import pkgutil
     from time import perf_counter
 
@@ -40,12 +41,14 @@ def warm_kernels() -> dict[str, object]:
     from engine.kernels.cache import cache_folder, compiled_count, is_complete
 
     begun, before = perf_counter(), compiled_count()
-    names = [found.name for found in pkgutil.iter_modules(kernels.__path__)]
+    found = {module.name for module in pkgutil.iter_modules(kernels.__path__)}
+    names = [*sorted(found.difference(LATER, BESIDE)), *reversed(BESIDE), *later]
     if is_complete():
         import_kernels(names)
     else:
+        # It begins at one end of its list and we, when we are done with ours, at the other.
         with compiled_elsewhere(BESIDE):
-            import_kernels(sorted(names, key=BESIDE.__contains__))
+            import_kernels(names)
     return {
         "modules": len(names),
         "compiled": compiled_count() - before,

@@ -4,7 +4,7 @@ import numpy as np
 from numba import types
 
 from engine.kernels import columns as c
-from engine.kernels.compiled import inner, kernel
+from engine.kernels.compiled import allocating, inner, kernel
 from engine.kernels.effects import stale
 from engine.kernels.promise import day_column, hour_column, hour_of
 from engine.kernels.zones import MATRIX, SLOT_BITS, SLOT_MASK, STATE, VECTOR, Integers, State
@@ -32,7 +32,7 @@ def note(findings: Integers, count: int, invariant: int, subject: int, pair: tup
     return count + 1
 
 
-@inner
+@allocating
 def audit_reservations(state: State, expected: Integers, findings: Integers, count: int) -> int:
     """Legs of open reservations make RESERVED, and each open reservation is in the heap at the time it ends."""
     cells, reservations, held, expiry, counters = state[0], state[3], state[4], state[5], state[8]
@@ -83,7 +83,7 @@ def audit_index(state: State, findings: Integers, count: int) -> int:
     return count
 
 
-@inner
+@allocating
 def audit_cells(state: State, findings: Integers, count: int) -> int:
     """Each cell on its own, and the totals over all of them."""
     cells, counters = state[0], state[8]
@@ -133,7 +133,7 @@ def expect_work(capacity: Integers, expected: Integers, where: tuple[int, int], 
         column, day = hour_column(node, when), hour_of(when)
 
 
-@kernel(types.int64(STATE, MATRIX, MATRIX), long=True)
+@kernel(types.int64(STATE, MATRIX, MATRIX), long=True, allocates=True)
 def audit_capacity(state: State, work: Integers, findings: Integers) -> int:
     """Compare what nodes have promised for their days with open reservations and open work; returns how many differ.
 
@@ -162,7 +162,7 @@ def audit_capacity(state: State, work: Integers, findings: Integers) -> int:
     return count
 
 
-@kernel(types.int64(STATE, MATRIX, VECTOR, MATRIX), long=True)
+@kernel(types.int64(STATE, MATRIX, VECTOR, MATRIX), long=True, allocates=True)
 def audit_state(state: State, allocated: Integers, expected: Integers, findings: Integers) -> int:
     """Compare every derived quantity with what it is derived from; returns how many differ.
 

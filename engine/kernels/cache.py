@@ -8,12 +8,15 @@ folder.
 import hashlib
 import os
 import sys
+from collections import Counter
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
 _DECORATED = b"\n@kernel("
+LATER = ("waves",)
+"""Modules whose kernels no server waits for: only the processes that plan use them."""
 
 
 @cache
@@ -46,5 +49,9 @@ def compiled_count() -> int:
 
 
 def is_complete() -> bool:
-    """Whether all kernels are in the cache: then a start loads them within a second, else it compiles for half a minute."""
-    return compiled_count() >= sum(text.count(_DECORATED) for text in _sources().values())
+    """Whether all kernels that a server starts with are in the cache: then it loads them within a second, else it compiles for half
+    a minute.
+    """
+    compiled = Counter(path.name.partition(".")[0] for path in cache_folder().rglob("*.nbi"))
+    modules = ((name.removesuffix(".py"), text.count(_DECORATED)) for name, text in _sources().items())
+    return all(compiled[module] >= count for module, count in modules if module not in LATER)

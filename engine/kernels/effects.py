@@ -249,7 +249,7 @@ def apply_effects(state: State, effects: Integers) -> None:
     apply_tidy(state)
 
 
-@kernel(types.int64(MATRIX, MATRIX, VECTOR, types.int64, VECTOR))
+@kernel(types.int64(MATRIX, MATRIX, VECTOR, types.int64, VECTOR), allocates=True)
 def due(reservations: Integers, expiry: Integers, counters: Integers, now_ns: int, out: Integers) -> int:
     """Ids of open reservations that end at or before ``now_ns``, into ``out``, in no order; returns how many (at most its size).
 

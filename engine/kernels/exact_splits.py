@@ -10,14 +10,13 @@ heuristic of ``splitting`` takes over.
 """
 
 import numpy as np
-from numba import types
 
 from engine.kernels.columns import (
     LINES_MAX,
     ORDER_PACKAGES_MAX,
     ORDER_SPLIT_PENALTY,
 )
-from engine.kernels.compiled import inner, kernel
+from engine.kernels.compiled import inlined, inner
 from engine.kernels.loads import carriage, load
 from engine.kernels.split_states import is_split, list_holders, look_at, set_codes, set_digits
 from engine.kernels.workspace import (
@@ -45,7 +44,6 @@ from engine.kernels.workspace import (
     PICK_UNITS,
     PREFIX,
     PREFIX_START,
-    QUESTION,
     RECORD_BEFORE,
     RECORD_PAIR,
     SCALARS,
@@ -64,11 +62,10 @@ from engine.kernels.workspace import (
     UNSERVED,
     USED,
     WHOLE,
-    WORK,
     Question,
     Work,
 )
-from engine.kernels.zones import NETWORK, STOCK, Integers, Network, Stock
+from engine.kernels.zones import Integers, Network, Stock
 
 
 @inner
@@ -238,7 +235,7 @@ def load_records(work: Work, end: int, digits: int, pairs: int) -> None:
     small[SCALARS, WHOLE] = 0
 
 
-@inner
+@inlined
 def find_path(work: Work, sizes: tuple[int, int, int], guard: int) -> bool:
     """Fill SPLIT_KEY and SPLIT_RECORD from the pairs. False: too much work."""
     split, per_node = work[5], work[0]
@@ -257,7 +254,7 @@ def find_path(work: Work, sizes: tuple[int, int, int], guard: int) -> bool:
     return True
 
 
-@kernel(types.int64(STOCK, NETWORK, QUESTION, WORK))
+@inlined
 def split_exactly(stock: Stock, network: Network, question: Question, work: Work) -> int:
     """Find the cheapest plan and load it; SCORE is NEVER when there is none. To be called after the scan, with every node admitted and
     its PACK and UNIT noted. Returns 1; 0 when the order is too large for it, and nothing was loaded.

@@ -16,6 +16,8 @@ from engine.kernels.columns import (
     PACKAGE_PRICE,
     PACKAGE_SHIP_DAY,
     PACKAGE_ZONE,
+    PLAN_STATUS,
+    STATUS_INFEASIBLE,
 )
 from engine.kernels.compiled import inner
 from engine.kernels.terms import other_terms, performance_term
@@ -54,3 +56,12 @@ def write_package(
     package[PACKAGE_SHIP_DAY] = network[5][service, node]
     package[PACKAGE_ARRIVAL_DAY] = network[5][service, node] + network[6][service, zone]
     return carried + handling
+
+
+@inner
+def refuse(plan: Integers) -> int:
+    """The answer to a question that has none."""
+    for field in range(plan.shape[0]):
+        plan[field] = 0
+    plan[PLAN_STATUS] = STATUS_INFEASIBLE
+    return np.int64(STATUS_INFEASIBLE)

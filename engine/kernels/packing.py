@@ -36,7 +36,7 @@ def width_of(spread: np.uint64) -> int:
     return 4 if spread < np.uint64(1) << np.uint64(32) else 8
 
 
-@kernel(types.UniTuple(types.int64, 2)(MATRIX, BYTES, VECTOR, BYTES))
+@kernel(types.UniTuple(types.int64, 2)(MATRIX, BYTES, VECTOR, BYTES), allocates=True)
 def pack(effects: Integers, operations: Bytes, heads: Integers, packed: Bytes) -> tuple[int, int]:
     """Pack ``effects`` into ``operations`` (one a row), ``heads`` (HEADS_MAX) and ``packed`` (40 bytes a row at most); returns
     how much of the last two is used.
@@ -83,7 +83,7 @@ def pack(effects: Integers, operations: Bytes, heads: Integers, packed: Bytes) -
     return head, end
 
 
-@kernel(types.boolean(BYTES_READ, VECTOR, BYTES_READ, MATRIX))
+@kernel(types.boolean(BYTES_READ, VECTOR, BYTES_READ, MATRIX), allocates=True)
 def unpack(operations: Bytes, heads: Integers, packed: Bytes, effects: Integers) -> bool:
     """Fill ``effects`` with what was packed; False when the parts do not belong together, and then nothing is read."""
     counts = np.zeros(OPERATIONS_MAX, dtype=np.int64)

@@ -12,6 +12,7 @@ from numba import types
 
 from engine.kernels import columns as c
 from engine.kernels.compiled import inlined, inner, kernel
+from engine.kernels.links import ask_router, routing_work
 from engine.kernels.promise import (
     COLLECTED,
     PROMISE,
@@ -24,10 +25,9 @@ from engine.kernels.promise import (
 )
 from engine.kernels.questions import SHIP_NEEDS, merge_lines, size_of, write_question
 from engine.kernels.reach import ats, ats_for, most_for
-from engine.kernels.routing import route
 from engine.kernels.rules import after_of, grants_part, next_rule, write_rule
 from engine.kernels.stock import find_cell
-from engine.kernels.workspace import ANSWER, WORK, Answer, Work, routing_answer, routing_work
+from engine.kernels.workspace import ANSWER, ROUTER, SCALARS, WORK, Answer, Work, routing_answer
 from engine.kernels.zones import (
     MATRIX,
     NETWORK,
@@ -101,7 +101,9 @@ def serve(stock: Stock, network: Network, item: Integers, count: int, scratch: S
     work, answer, order, merged, _ = scratch
     plan, legs, _ = answer
     if item[c.ITEM_KIND] == c.KIND_SHIP:
-        return route(stock, network, (order, merged[:count]), work, answer) == c.STATUS_ROUTED
+        question = (order, merged[:count])
+        router = work[3][SCALARS, ROUTER]
+        return ask_router(router, (stock, network, question, work, answer)) == c.STATUS_ROUTED
     cells, skus, index = stock
     plan[:] = 0
     plan[c.PLAN_EXACT] = 1

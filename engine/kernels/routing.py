@@ -22,7 +22,6 @@ enumerate the subsets of their lines; a partition over subsets (``subsets``) put
 from typing import Final
 
 import numpy as np
-from numba import types
 
 from engine.kernels.columns import (
     COST_MAX,
@@ -55,20 +54,16 @@ from engine.kernels.columns import (
     PLAN_SCORE,
     PLAN_SPLIT,
     PLAN_STATUS,
-    STATUS_INFEASIBLE,
     STATUS_ROUTED,
 )
-from engine.kernels.compiled import inner, kernel
-from engine.kernels.exact_splits import split_exactly
-from engine.kernels.loads import fits, write_loads
-from engine.kernels.packages import write_package
+from engine.kernels.compiled import inlined, inner, kernel
+from engine.kernels.links import ROUTES, ask_splitter
+from engine.kernels.packages import refuse, write_package
 from engine.kernels.partitions import choose_packages, choose_within, offer, partition
-from engine.kernels.scanning import admit_all, note_plain_terms, scan
-from engine.kernels.splitting import serve_split
+from engine.kernels.scanning import scan
 from engine.kernels.subsets import PER_CENT, combine, combine_priced, count_steps, keep_together, weigh
 from engine.kernels.terms import PACK_MAX, is_plain
 from engine.kernels.workspace import (
-    ANSWER,
     CHOSEN,
     CHOSEN_COUNT,
     COUNT_BITS,
@@ -83,10 +78,10 @@ from engine.kernels.workspace import (
     OPTIONAL,
     PACK,
     PACKAGE_BY_LINE,
-    QUESTION,
     SCALARS,
     SCORE,
     SEEN,
+    SPLITTER,
     STEP_COUNT,
     TAKER,
     TOGETHER,
@@ -95,22 +90,17 @@ from engine.kernels.workspace import (
     UNSERVED,
     VALUE,
     WHOLE,
-    WORK,
     ZONE_MARK,
     Answer,
     Question,
     Work,
-    routing_answer,
-    routing_work,
 )
-from engine.kernels.zones import NETWORK, STOCK, Integers, Network, Stock, carrier_cost, locate
+from engine.kernels.zones import Integers, Network, Stock, locate
 
 UNSERVED_MAX: Final = 1 << 49
 """Micros that leaving a line unserved never costs more than."""
 SURELY_PRICED: Final = 1 << 12
 """An order of so many units, in so many parcels, costs less than COST_MAX whatever the network: costs and rates are below 2**40."""
-
-__all__ = ["carrier_cost", "route", "routing_answer", "routing_work"]
 
 
 @inner
@@ -193,7 +183,7 @@ def is_priceable(network: Network, order: Integers, work: Work) -> bool:
     return weight * (float(units) * unit + packages * each + float(parcels) * rate) < COST_MAX
 
 
-@inner
+@inlined
 def settle(network: Network, order: Integers, work: Work) -> bool:
     """The best packages for the lines that can be served whole: CHOSEN and SCORE. False when there is no way."""
     counters = work[3][SCALARS]
@@ -268,40 +258,7 @@ def write_legs(stock: Stock, question: Question, work: Work, answer: Answer) -> 
     return True
 
 
-@inner
-def refuse(plan: Integers) -> int:
-    """The answer to a question that has none."""
-    for field in range(plan.shape[0]):
-        plan[field] = 0
-    plan[PLAN_STATUS] = STATUS_INFEASIBLE
-    return np.int64(STATUS_INFEASIBLE)
-
-
-@inner
-def route_split(stock: Stock, network: Network, question: Question, work: Work, answer: Answer) -> int:
-    """The rest of ``route`` for an order with a line that no candidate can serve whole, which may be split by units."""
-    order = question[0]
-    admit_all(network, order, work)
-    if work[3][SCALARS, IS_PLAIN] == 1:
-        note_plain_terms(network, work)
-    if split_exactly(stock, network, question, work) == 1:
-        if work[3][SCALARS, SCORE] < NEVER and fits(work, answer):
-            write_loads(stock, network, question, work, answer)
-            answer[0][PLAN_SCORE] = work[3][SCALARS, SCORE]
-            answer[0][PLAN_EXACT] = 1
-            return np.int64(STATUS_ROUTED)
-        return refuse(answer[0])
-    combine(work[0][PACK], work[0][UNIT], work)
-    if work[3][SCALARS, GROUPED] == 1:
-        keep_together(work)
-    if not serve_split(stock, network, question, work, answer):
-        return refuse(answer[0])
-    if answer[0][PLAN_PACKAGES] <= order[ORDER_PACKAGES_MAX] or order[ORDER_PACKAGES_MAX] == 0:
-        return np.int64(STATUS_ROUTED)
-    return refuse(answer[0])
-
-
-@kernel(types.int64(STOCK, NETWORK, QUESTION, WORK, ANSWER))
+@kernel(ROUTES)
 def route(stock: Stock, network: Network, question: Question, work: Work, answer: Answer) -> int:
     """Decide one order; every line that must be served is served in full or the order is STATUS_INFEASIBLE. Nothing but scratch and
     answer changes.
@@ -327,7 +284,7 @@ def route(stock: Stock, network: Network, question: Question, work: Work, answer
     scan(stock, network, question, work)
     if counters[WHOLE] != (np.int64(1) << counters[LINE_COUNT]) - 1:
         if order[ORDER_UNIT_SPLIT] != 0:
-            return route_split(stock, network, question, work, answer)
+            return ask_splitter(work[3][SCALARS, SPLITTER], (stock, network, question, work, answer))
         if counters[OPTIONAL] == 0:
             return refuse(answer[0])
     if not settle(network, order, work):

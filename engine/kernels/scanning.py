@@ -27,7 +27,7 @@ from engine.kernels.columns import (
     PRICE,
     SKU_MARGIN,
 )
-from engine.kernels.compiled import inner
+from engine.kernels.compiled import inlined, inner
 from engine.kernels.prices import VALUE_MAX, units_price
 from engine.kernels.subsets import price_zone
 from engine.kernels.terms import is_left_out, note_terms, share
@@ -165,7 +165,7 @@ def stocked_slots(stock: Stock, sku: int, units: int, slots: Integers) -> None:
         count += np.int64(atf[slot] - pending[slot] >= units)
 
 
-@inner
+@inlined
 def scan(stock: Stock, network: Network, question: Question, work: Work) -> None:
     """Candidates for each whole line: the cheapest as a package of its own, and those that serve another line too."""
     order, lines = question

@@ -324,7 +324,7 @@ def leave(work: Work) -> int:
     return cost
 
 
-@inner
+@inlined
 def serve_split(stock: Stock, network: Network, question: Question, work: Work, answer: Answer) -> bool:
     """Best plan found for an order with lines to split, after the scans and ``combine``. False: not enough, or no
     room.

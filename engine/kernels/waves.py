@@ -35,11 +35,11 @@ from engine.kernels.columns import (
     SKU_MARGIN,
     STATUS_ROUTED,
 )
-from engine.kernels.compiled import inlined, inner, kernel
+from engine.kernels.compiled import allocating, inlined, inner, kernel
 from engine.kernels.floors import force_split, free_again, plain_floor, split_floor, splittable
+from engine.kernels.links import ask_router
 from engine.kernels.prices import units_price
-from engine.kernels.routing import route
-from engine.kernels.workspace import ANSWER, NEVER, WORK, Answer, Question, Work
+from engine.kernels.workspace import ANSWER, NEVER, ROUTER, SCALARS, WORK, Answer, Question, Work
 from engine.kernels.zones import MATRIX, NETWORK, SLOT_MASK, STOCK, VECTOR, Integers, Network, Stock
 
 OrdersView: TypeAlias = tuple[Integers, Integers, Integers]
@@ -205,7 +205,8 @@ def best_of(
     exact, best, forced = np.int64(1), np.int64(-1), np.int64(0)
     while True:
         if force_split(stock, question[1], forced):
-            routed = route(stock, network, question, work, answer) == STATUS_ROUTED
+            router = work[3][SCALARS, ROUTER]
+            routed = ask_router(router, (stock, network, question, work, answer)) == STATUS_ROUTED
             exact &= answer[0][PLAN_EXACT] if routed else np.int64(question[0][ORDER_UNIT_SPLIT] == 0)
             if routed and answer[0][PLAN_SCORE] < score:
                 score = answer[0][PLAN_SCORE]
@@ -271,7 +272,7 @@ def hand_over(stock: Stock, slots: Integers, units: Integers, lines: Integers) -
             pending[slots[position]] -= units[position]
 
 
-@inner
+@allocating
 def write(answer: Answer, written: Written, order: int) -> None:
     """Copy one answer behind those that were written before it."""
     plan, legs, packages = answer
@@ -284,7 +285,7 @@ def write(answer: Answer, written: Written, order: int) -> None:
     used[1] += plan[PLAN_PACKAGES]
 
 
-@kernel(types.int64(STOCK, NETWORK, ORDERS, ROOM, JOB), long=True)
+@kernel(types.int64(STOCK, NETWORK, ORDERS, ROOM, JOB), long=True, allocates=True)
 def plan_each(stock: Stock, network: Network, orders: OrdersView, room: Room, job: Job) -> int:
     """Route some orders, one after the other, at the PRICE that the stock holds now, and keep the plans. One kernel for three tasks, for
     each would compile the router once more.

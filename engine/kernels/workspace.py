@@ -148,6 +148,10 @@ SCORE: Final = 12
 """What the chosen plan costs at the order's weights."""
 STAYS: Final = 13
 """Lines that stay unserved where a heuristic splits, as a bit mask."""
+ROUTER: Final = 14
+"""Address of ``routing.route``; see ``links``."""
+SPLITTER: Final = 15
+"""Address of ``splits.route_split``."""
 
 # Rows of work[4], by line and pick (line * nodes_max + pick): units taken from nodes for a line that is split by units.
 PICK_NODE: Final = 0
@@ -196,8 +200,8 @@ SPLIT_PACKAGES_MAX: Final = (1 << SPLIT_BITS) - 1
 SPLIT_NEVER: Final = 1 << 62
 
 
-def routing_work(nodes_max: int) -> Work:
-    """Scratch of one thread for networks of up to ``nodes_max`` nodes; what is never touched costs no memory."""
+def blank_work(nodes_max: int) -> Work:
+    """Scratch for networks of up to ``nodes_max`` nodes; what is never touched costs no memory. ``links.routing_work`` makes it usable."""
     return (
         np.zeros((NODE_WORK_ROWS, nodes_max + 1), np.int64),
         np.zeros((SUBSET_WORK_ROWS, SUBSETS_MAX), np.int64),

@@ -10,7 +10,8 @@ import numpy as np
 
 from engine.kernels import columns as c
 from engine.kernels import waves as kernels
-from engine.kernels.routing import routing_answer, routing_work
+from engine.kernels.links import routing_work
+from engine.kernels.workspace import routing_answer
 from engine.kernels.zones import SLOT_MASK, Integers
 from engine.planning.problem import Problem, Takes
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from engine.kernels import columns as c
-from engine.kernels.routing import route, routing_answer, routing_work
+from engine.kernels.links import routing_work
+from engine.kernels.routing import route
+from engine.kernels.workspace import routing_answer
 from engine.kernels.zones import SLOT_BITS
 from engine.planning.problem import Problem, problem_of, stacked
 from tests.builders import Store

@@ -15,9 +15,11 @@ from numba import njit
 from numba.core.runtime import _nrt_python, rtsys  # type: ignore[attr-defined]
 
 from engine.kernels import columns as c
+from engine.kernels.links import routing_work
 from engine.kernels.reach import ats, ats_for, most_for
-from engine.kernels.routing import carrier_cost, route, routing_answer, routing_work
-from engine.kernels.zones import PADDING
+from engine.kernels.routing import route
+from engine.kernels.workspace import routing_answer
+from engine.kernels.zones import PADDING, carrier_cost
 from tests.routing_mip import Program, audit, candidates, carrier, free_units, search
 from tests.routing_worlds import CHANNEL, SHIPS, Arrays, Plan, World, ask, random_world, world
 
