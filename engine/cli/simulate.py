@@ -53,20 +53,19 @@ def simulate_faults(
 
 
 def _campaign(chosen: "list[Plan]", jobs: int) -> "tuple[Summary, float]":
-    import logging
     import os
     from time import perf_counter
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from engine.proof.simulation.campaign import campaign
+    from engine.proof.simulation.upkeep import quiet
 
-    # A defect in deciding is logged by the engine and found by the auditor: once is enough.
-    logging.getLogger("engine").setLevel(logging.CRITICAL)
     total = sum(plan.commands for plan in chosen)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     begun = perf_counter()
-    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+    # A defect in deciding is logged by the engine and found by the auditor: once is enough.
+    with quiet(), Progress(*columns, console=console(stderr=True), transient=True) as progress:
         task = progress.add_task("commands", total=total)
         summary = campaign(chosen, jobs or os.cpu_count() or 1, lambda count: progress.advance(task, count))
     return summary, perf_counter() - begun

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from engine.proof.simulation.run import Plan, play
+from engine.proof.simulation.upkeep import quiet
 from tests.simulation.defects import DEFECTS, Defect
 
 WORLDS = 8
@@ -18,8 +17,8 @@ def plans() -> list[Plan]:
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.plant.__name__)
 def test_it_is_seen(defect: Defect, monkeypatch: pytest.MonkeyPatch) -> None:
-    logging.disable(logging.CRITICAL)
     parts = defect.plant(monkeypatch)
-    broken = next((played.broken for plan in plans() if (played := play(plan, parts)).broken), None)
+    with quiet():
+        broken = next((played.broken for plan in plans() if (played := play(plan, parts)).broken), None)
     assert broken is not None, f"not seen in {WORLDS} worlds"
     assert broken[0] in defect.checks, broken
