@@ -2,12 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
-
-import numpy as np
 
 from engine.core.claims import node_refusal
 from engine.core.draft import Draft
+from engine.core.return_nodes import Journey, choose_node
 from engine.core.stock import open_cells
 from engine.kernels import columns as c
 from engine.model.commands import AuthorizeReturn, ReceiveReturn
@@ -18,22 +16,12 @@ from engine.model.replies import ReturnReply
 from engine.pool.pool import Pool
 from engine.pool.stock import CapacityExhausted, move
 
-RETURN_NEEDS = c.FLAG_OPEN | c.FLAG_RETURNS
-
 UNAVAILABLE_ROW = {Disposition.REFURBISH: c.IN_RETURN, Disposition.QUARANTINE: c.QUALITY_CONTROL}
 ON_HAND_AFTER = (Disposition.RESTOCK, Disposition.REFURBISH, Disposition.QUARANTINE)
 
 
-class _Journey(NamedTuple):
-    """How goods travel: to the node where they are brought (``node_index`` −1: by parcel), or from a region by a service."""
-
-    node_index: int
-    region_index: int = -1
-    service_index: int = -1
-
-
 def decide_authorize(pool: Pool, command: AuthorizeReturn, now_ns: int) -> Draft:
-    """Expect goods back at the cheapest node that takes them, or where the buyer brings them."""
+    """Expect goods back at the node that `choose_node` says, or where the buyer brings them."""
     channel = pool.names.channels.find(command.channel_key)
     if channel < 0:
         return Draft(ReturnReply(Outcome.UNKNOWN_CHANNEL, command.channel_key))
@@ -53,7 +41,7 @@ def decide_authorize(pool: Pool, command: AuthorizeReturn, now_ns: int) -> Draft
     if isinstance(resolved, ReturnReply):
         return Draft(resolved)
     order, goods = resolved
-    node, cost = _choose_node(pool, journey, channel, goods)
+    node, cost = choose_node(pool, journey, channel, [(sku, units) for _, sku, units in goods])
     if node < 0:
         return Draft(ReturnReply(Outcome.NO_RETURN_NODE))
     try:
@@ -68,16 +56,16 @@ def decide_authorize(pool: Pool, command: AuthorizeReturn, now_ns: int) -> Draft
     return Draft(ReturnReply(Outcome.OK, "", record), effects, documents)
 
 
-def _journey(pool: Pool, command: AuthorizeReturn, channel: int) -> _Journey | ReturnReply:
+def _journey(pool: Pool, command: AuthorizeReturn, channel: int) -> Journey | ReturnReply:
     if command.drop_off_node_key:
         node = pool.names.nodes.find(command.drop_off_node_key)
-        return _Journey(node) if node >= 0 else ReturnReply(Outcome.UNKNOWN_NODE, command.drop_off_node_key)
+        return Journey(node) if node >= 0 else ReturnReply(Outcome.UNKNOWN_NODE, command.drop_off_node_key)
     region = pool.network.region_of(command.postal_code)
     if region < 0:
         return ReturnReply(Outcome.UNKNOWN_DESTINATION, command.postal_code)
     service_key = command.service_key or pool.network.policy_of(channel).default_service_key
     service = pool.names.services.find(service_key)
-    return _Journey(-1, region, service) if service >= 0 else ReturnReply(Outcome.UNKNOWN_SERVICE, service_key)
+    return Journey(-1, region, service) if service >= 0 else ReturnReply(Outcome.UNKNOWN_SERVICE, service_key)
 
 
 def _unknown_order(pool: Pool, command: AuthorizeReturn, channel: int) -> ReturnReply | None:
@@ -107,25 +95,6 @@ def _goods(pool: Pool, command: AuthorizeReturn) -> tuple[Order | None, list[tup
         lines[index] = line._replace(returned_units=line.returned_units + units)
         goods.append((index, line.sku_index, units))
     return order._replace(lines=tuple(lines)), goods
-
-
-def _choose_node(pool: Pool, journey: _Journey, channel: int, goods: list[tuple[int, int, int]]) -> tuple[int, int]:
-    """Node and cost: Σ carrier (zone, weight) + handling of each unit, least first, ties to the lower node; −1: there is none."""
-    network = pool.network
-    units = sum(count for _, _, count in goods)
-    if journey.node_index >= 0:
-        return journey.node_index, min(units * network.nodes[journey.node_index].unit_cost_micros, c.COST_MAX)
-    nodes = network.candidates(channel, RETURN_NEEDS)
-    grams = sum(network.skus[sku].weight_grams * count for _, sku, count in goods)
-    zones = range(network.rates.shape[1])
-    by_zone = np.array([network.carrier_micros(journey.service_index, zone, grams) for zone in zones])
-    carrier = by_zone[network.zones[journey.region_index, nodes]]
-    nodes, carrier = nodes[carrier >= 0], carrier[carrier >= 0]
-    if not nodes.size:
-        return -1, 0
-    costs = carrier + np.minimum(network.node_rows[c.NODE_UNIT_COST, nodes], c.COST_MAX // units) * units
-    best = int(np.argmin(costs))
-    return int(nodes[best]), int(costs[best])
 
 
 def decide_receive(pool: Pool, command: ReceiveReturn) -> Draft:

@@ -84,6 +84,17 @@ def wanted_at_least(demand: int, units: int) -> int:
     return _NORMAL[min(max(steps, -DEVIATIONS), DEVIATIONS) + DEVIATIONS]
 
 
+def tail_of(demand: Integers, units: Integers) -> Integers:
+    """``wanted_at_least`` of many: P(a Poisson demand >= units) in 1/CERTAIN, by cell; ``demand`` its mean in 1/DEMAND_ONE."""
+    number = np.sqrt(demand).astype(np.int64)
+    known = (number < MEANS) & (units < LEFT_MAX)
+    tails = _POISSON[np.where(known, number, 0), np.where(known, np.maximum(units, 0), 0)]
+    mean = np.maximum(demand, 1) / DEMAND_ONE
+    steps = np.clip((32.0 * (units - 0.5 - mean) / np.sqrt(mean)), -DEVIATIONS, DEVIATIONS).astype(np.int64)
+    tails = np.where(known, tails, _NORMAL[steps + DEVIATIONS])
+    return np.where(units <= 0, CERTAIN, tails)
+
+
 @inner
 def units_price(cell: tuple[int, int, int], margin: int, units: int) -> int:
     """Micros that the next ``units`` of a cell are worth, one after the other; ``cell`` = (PRICE, DEMAND, free units), ``margin`` the
