@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -41,7 +41,7 @@ class Piece(NamedTuple):
     """The cells of some SKUs as they are, by SKU and node. ``next_sku``: where to read on, −1 when that was all."""
 
     cells: Integers
-    """int64[4, cells]: rows KEY, ATF, PRICE and DEMAND of the cells."""
+    """int64[rows, cells]: rows KEY, ATF, PRICE and DEMAND of the cells, unless others were asked for."""
     skus: Integers
     """int64[3, skus]: grams, margin and value of a unit, in micros."""
     next_sku: int
@@ -77,8 +77,8 @@ class Rows(NamedTuple):
     demands: Integers
 
 
-def read_cells(pool: Pool, first_sku: int) -> Piece:
-    """The cells of whole SKUs from ``first_sku`` on: about CELLS_A_LOOK, but of one SKU at least."""
+def read_cells(pool: Pool, first_sku: int, rows: Sequence[int] = (c.KEY, c.ATF, c.PRICE, c.DEMAND)) -> Piece:
+    """Rows of the cells of whole SKUs from ``first_sku`` on: about CELLS_A_LOOK, but of one SKU at least."""
     cells, directory, index = pool.stock.arrays
     total = len(pool.names.skus)
     counts = directory[c.INDEX_COUNT, first_sku : min(first_sku + SKUS_A_LOOK, total)]
@@ -90,7 +90,7 @@ def read_cells(pool: Pool, first_sku: int) -> Piece:
     skus = pool.network.skus[first_sku:following]
     told = [(sku.weight_grams, sku.unit_margin_micros, sku.unit_value_micros) for sku in skus]
     return Piece(
-        np.array([cells[row, slots] for row in (c.KEY, c.ATF, c.PRICE, c.DEMAND)]),
+        np.array([cells[row, slots] for row in rows]),
         np.array(told, np.int64).reshape(-1, 3).T.copy(),
         following if following < total else -1,
     )

@@ -6,6 +6,7 @@ from engine.service.convert import planning as convert
 from engine.service.door import Context, Door
 from engine.service.errors import abort
 from engine.service.refresh import PriceRefresher
+from engine.service.transfers import TransferFinder
 from stockpool.v1 import planning_pb2 as pb
 from stockpool.v1.planning_pb2_grpc import PlanningServiceServicer
 
@@ -13,9 +14,10 @@ from stockpool.v1.planning_pb2_grpc import PlanningServiceServicer
 class Planning(PlanningServiceServicer):
     """Each call is an entry of ``convert.planning``."""
 
-    def __init__(self, door: Door, refresher: PriceRefresher) -> None:
+    def __init__(self, door: Door, refresher: PriceRefresher, finder: TransferFinder) -> None:
         self._door = door
         self._refresher = refresher
+        self._finder = finder
 
     async def SetPrices(self, request: pb.SetPricesRequest, context: Context) -> pb.SetPricesResponse:
         """Writes prices."""
@@ -33,3 +35,14 @@ class Planning(PlanningServiceServicer):
     async def GetPrices(self, request: pb.GetPricesRequest, context: Context) -> pb.GetPricesResponse:
         """Prices of a SKU."""
         return await self._door.answer(context, request, convert.GET_PRICES)
+
+    async def SuggestTransfers(
+        self, request: pb.SuggestTransfersRequest, context: Context
+    ) -> pb.SuggestTransfersResponse:
+        """Units that are worth more elsewhere."""
+        try:
+            engine = await self._door.enter(context, request)
+            wish = convert.suggest_transfers(request, engine.rules)
+            return convert.transfers(await self._finder.find(engine, wish), engine.names)
+        except Exception as error:  # noqa: BLE001 - see Door.answer
+            await abort(context, error)

@@ -12,10 +12,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
-from engine.model.commands import Command, SetPrices
-from engine.model.limits import SECOND_NS
+from engine.model.commands import SetPrices
 from engine.model.outcomes import Outcome
-from engine.model.queries import GetStatus, Look, Query
+from engine.model.queries import GetStatus
 from engine.model.replies import PricesReply, StatusAnswer
 from engine.planning.demand import History
 from engine.planning.history import DAY_NS, OrdersRead, SalesRead, read_orders, read_sales
@@ -24,7 +23,6 @@ from engine.planning.refresh import (
     ORDERS_A_LOOK,
     ORDERS_MAX,
     Horizon,
-    Piece,
     Rows,
     find_prices,
     read_cells,
@@ -35,8 +33,9 @@ from engine.pool.names import Names
 from engine.pool.pool import Pool
 from engine.service.door import Engine
 from engine.service.errors import PlanningFailed
+from engine.service.looking import look, pieces, submit
 from engine.settings import Settings
-from engine.writer import NotServing, Overloaded
+from engine.writer import NotServing
 
 log = logging.getLogger("stockpool")
 
@@ -101,7 +100,7 @@ class PriceRefresher:
 
     async def _refresh(self, engine: Engine, plan_key: str) -> str:
         begun_s = time.monotonic()
-        status: StatusAnswer = await _submit(engine, GetStatus(0))
+        status: StatusAnswer = await submit(engine, GetStatus(0))
         if status.price_plan is not None and status.price_plan.plan_key == plan_key:
             return plan_key
         work = Work(find_prices, timeout_s=self._timeout_s)
@@ -177,32 +176,24 @@ class _Refresh:
         self.history_days = [(now_ns - history.begin_ns) / DAY_NS for history in (sales, orders)]
         yield Horizon(sales, orders, horizon_days)
         yield await self._look(lambda pool, _: read_lanes(pool))
-        next_sku = 0
-        while next_sku >= 0:
-            piece: Piece = await self._look(_cells_reader(next_sku))
+        async for piece in pieces(self._engine, read_cells):
             yield piece
             self.cell_count += piece.cells.shape[1]
-            next_sku = piece.next_sku
 
     async def _look(self, take: Callable[[Pool, int], Any]) -> Any:
-        answer: StatusAnswer = await _submit(self._engine, Look(0, take))
-        return answer.report
+        return await look(self._engine, take)
 
     async def _write(self, skus: Keys, nodes: Keys, prices: Numbers, demands: Numbers, *, complete: bool) -> None:
         request_id = f"{self._attempt}/{self._parts}"
         self._parts += 1
         part = SetPrices(request_id, 0, self._plan_key, skus, nodes, prices, demands, complete)
-        reply: PricesReply = await _submit(self._engine, part)
+        reply: PricesReply = await submit(self._engine, part)
         assert reply.outcome == Outcome.OK, reply  # SKUs and nodes stay, and nobody else has such an id
         self.changed_count += reply.changed_count
 
 
 def _sales_reader(since_ns: int, before: int) -> Callable[[Pool, int], Any]:
     return lambda pool, _: read_sales(pool, since_ns, before, MOVEMENTS_A_LOOK)
-
-
-def _cells_reader(first_sku: int) -> Callable[[Pool, int], Any]:
-    return lambda pool, _: read_cells(pool, first_sku)
 
 
 def _orders_reader(since_ns: int, before: int) -> Callable[[Pool, int], Any]:
@@ -217,12 +208,3 @@ def _keyed(rows: Rows, names: Names) -> tuple[Keys, Keys, Numbers, Numbers]:
         tuple(rows.prices.tolist()),
         tuple(rows.demands.tolist()),
     )
-
-
-async def _submit(engine: Engine, work: Command | Query) -> Any:
-    """The reply. When the server has too much to do, callers go first."""
-    while True:
-        try:
-            return (await engine.writer.submit(work)).reply
-        except Overloaded as error:
-            await asyncio.sleep(error.retry_after_ns / SECOND_NS)

@@ -25,6 +25,7 @@ from engine.service.reading import Calls
 from engine.service.refresh import PriceRefresher
 from engine.service.reservations import Reservations
 from engine.service.returns import Returns
+from engine.service.transfers import TransferFinder
 from engine.settings import Settings
 from engine.snapshots import SnapshotFolder
 from engine.writer import Writer
@@ -126,7 +127,8 @@ class Server:
         orders_pb2_grpc.add_OrderServiceServicer_to_server(Orders(door, snapshots), calls)
         fulfillment_pb2_grpc.add_FulfillmentServiceServicer_to_server(Fulfillment(door), calls)
         returns_pb2_grpc.add_ReturnServiceServicer_to_server(Returns(door), calls)
-        planning_pb2_grpc.add_PlanningServiceServicer_to_server(Planning(door, self._refresher), calls)
+        planning = Planning(door, self._refresher, TransferFinder(self._settings.price_timeout_s))
+        planning_pb2_grpc.add_PlanningServiceServicer_to_server(planning, calls)
         admin = Admin(door, self._settings.journal_kind, self._start_ns, snapshots, self._refresher)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, calls)
         server.add_generic_rpc_handlers((calls,))

@@ -12,13 +12,13 @@ from google.protobuf.duration_pb2 import Duration
 
 from engine.client import StockpoolError
 from engine.planning.history import DAY_NS
-from engine.service import refresh
+from engine.service import refresh, transfers
 from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
 from stockpool.v1 import planning_pb2 as planning
 from stockpool.v1.types_pb2 import LineItem
-from tests.service.world import LIMITS, Outcome, World, open_world, until, usd
+from tests.service.world import LIMITS, Outcome, World, nodes, open_world, until, usd
 from tests.unit.test_planning_worker import crash, hang
 
 SECOND_NS = 1_000_000_000
@@ -151,3 +151,55 @@ async def test_a_server_that_closes_ends_a_refresh_under_way(monkeypatch: Any) -
         with pytest.raises(StockpoolError) as ended:
             await call
         assert ended.value.reason == "NOT_SERVING"
+
+
+async def stock_where_nobody_comes(world: World) -> None:
+    """Nine at east; nobody comes there, and three want one in the west, at a margin of 20."""
+    located = [node for node in nodes() if node.node_key == "west"]
+    located[0].postal_code = "90001"
+    await world.client.put_nodes(network.PutNodesRequest(nodes=located))
+    await world.stock("sku-1", "east", 9)
+    await world.stock("sku-1", "west", 0)
+    sku = network.Sku(sku_key="sku-1", weight_grams=400, unit_margin=usd(20))
+    await world.client.put_skus(network.PutSkusRequest(skus=[sku]))
+    west = planning.SetPricesRequest(
+        plan_key="p", sku_keys=["sku-1"], node_keys=["west"], price_micros=[0], demand_1024ths=[3 << 10], complete=True
+    )
+    await world.client.set_prices(west)
+
+
+async def test_transfers_are_suggested_where_units_are_worth_more(world: World) -> None:
+    await stock_where_nobody_comes(world)
+    told = await world.client.suggest_transfers(planning.SuggestTransfersRequest())
+    (transfer,) = told.transfers
+    assert (transfer.sku_key, transfer.from_node_key, transfer.to_node_key) == ("sku-1", "east", "west")
+    assert transfer.units >= 2
+    assert told.price_plan.plan_key == "p"
+    more = planning.SuggestTransfersRequest(gain_min=transfer.gain)
+    assert (await world.client.suggest_transfers(more)).transfers == told.transfers
+    more.gain_min.micros += 1
+    assert not (await world.client.suggest_transfers(more)).transfers
+
+
+async def test_without_prices_nothing_is_suggested(world: World) -> None:
+    ask = planning.SuggestTransfersRequest()
+    assert await world.client.suggest_transfers(ask) == planning.SuggestTransfersResponse()
+    await stock_where_nobody_comes(world)
+    world.clock.advance(LIMITS.price_age_max_ns)
+    told = await world.client.suggest_transfers(ask)
+    assert (len(told.transfers), told.price_plan.expired) == (0, True)
+
+
+async def test_a_process_that_finds_no_transfers_is_told(world: World, monkeypatch: Any) -> None:
+    await stock_where_nobody_comes(world)
+    monkeypatch.setattr(transfers, "find_transfers", crash)
+    with pytest.raises(StockpoolError) as failed:
+        await world.client.suggest_transfers(planning.SuggestTransfersRequest())
+    assert (failed.value.reason, "found no transfers" in str(failed.value)) == ("PLANNING_FAILED", True)
+
+
+async def test_what_is_asked_of_transfers_is_checked(world: World) -> None:
+    ask = planning.SuggestTransfersRequest(gain_min=usd(-1), page_size=LIMITS.page_size_max + 1)
+    with pytest.raises(StockpoolError) as failed:
+        await world.client.suggest_transfers(ask)
+    assert {"gain_min.micros", "page_size"} == {each.field for each in failed.value.fields}

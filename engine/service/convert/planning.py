@@ -1,4 +1,4 @@
-"""PlanningService: prices."""
+"""PlanningService: prices and transfers."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from engine.model.outcomes import CommandKind
 from engine.model.prices import PricePlan
 from engine.model.queries import GetPrices
 from engine.model.replies import PricesAnswer, PricesReply
+from engine.planning.transfers import Suggested, Wish
 from engine.pool.names import Names
 from engine.service.convert.entry import Entry
 from engine.service.convert.wording import fill_money, fill_time
@@ -93,6 +94,32 @@ def fill_plan(message: pb.PricePlan, plan: PricePlan, age_ns: int) -> None:
     message.plan_key, message.expired = plan.plan_key, plan.expired
     fill_time(message.set_time, plan.set_ns)
     message.age.seconds, message.age.nanos = divmod(age_ns, SECOND_NS)
+
+
+def suggest_transfers(request: pb.SuggestTransfersRequest, rules: Rules) -> Wish:
+    """What is asked for."""
+    check = rules.check()
+    gain_min = check.cost("gain_min", request.gain_min)
+    limit = check.page_size(request.page_size)
+    check.done()
+    return Wish(gain_min, limit)
+
+
+def transfers(suggested: Suggested, names: Names) -> pb.SuggestTransfersResponse:
+    """The answer."""
+    response = pb.SuggestTransfersResponse()
+    for transfer in suggested.transfers:
+        message = response.transfers.add(
+            sku_key=names.sku_keys[transfer.sku_index],
+            from_node_key=names.node_keys[transfer.source_index],
+            to_node_key=names.node_keys[transfer.destination_index],
+            units=transfer.units,
+        )
+        fill_money(message.cost, transfer.cost_micros, names)
+        fill_money(message.gain, transfer.gain_micros, names)
+    if suggested.price_plan is not None:
+        fill_plan(response.price_plan, suggested.price_plan, suggested.age_ns)
+    return response
 
 
 SET_PRICES = Entry(set_prices, pb.SetPricesResponse, _fill_set)
