@@ -24,6 +24,7 @@ from engine.snapshots import (
     SnapshotError,
     SnapshotFolder,
     SnapshotForeign,
+    SnapshotGone,
     SnapshotReader,
     SnapshotStray,
     comparable,
@@ -212,6 +213,8 @@ class Follower:
                 usable.append(snapshot)
             except SnapshotForeign:
                 raise
+            except SnapshotGone:
+                continue
             except SnapshotError as error:
                 if snapshot.seq >= self._journal.first_seq() - 1:
                     log.error("%s; it is set aside as %s", error, self._folder.set_aside(snapshot))  # noqa: TRY400

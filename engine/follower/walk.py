@@ -11,7 +11,15 @@ from engine.follower.follower import compare_snapshot
 from engine.journal import Journal
 from engine.model.limits import Limits
 from engine.recovery import advance, recover
-from engine.snapshots import Snapshot, SnapshotError, SnapshotFolder, SnapshotForeign, SnapshotReader, require_fit
+from engine.snapshots import (
+    Snapshot,
+    SnapshotError,
+    SnapshotFolder,
+    SnapshotForeign,
+    SnapshotGone,
+    SnapshotReader,
+    require_fit,
+)
 
 _SHARE_MAX = 0.2
 """Share of a core that audits on the way may take; how often decides how far back one has to look when something is wrong."""
@@ -39,7 +47,8 @@ def walk(
 ) -> Walk:
     """Replay the journal, the whole of it where it is whole, and audit it and its snapshots on the way.
 
-    Ends at the first decision that breaks an invariant; a snapshot that is wrong is noted, and the walk goes on. Raises JournalError when the
+    Ends at the first decision that breaks an invariant; a snapshot that is wrong is noted, and the walk goes on. One that newer ones replace
+    meanwhile is nobody's loss: a follower beside the walk keeps the last two. Raises JournalError when the
     journal cannot be replayed, SnapshotForeign when the folder belongs to another one.
     """
     end_seq = journal.last_seq() if to_seq is None else to_seq
@@ -59,7 +68,10 @@ def walk(
     try:
         for snapshot in sound:
             advance(machine, journal, to_seq=snapshot.seq, progress=audited)
-            differs = compare_snapshot(snapshot, machine, agreed[-1] if agreed else 0)
+            try:
+                differs = compare_snapshot(snapshot, machine, agreed[-1] if agreed else 0)
+            except SnapshotGone:
+                continue
             if differs is None:
                 agreed.append(snapshot.seq)
             else:
@@ -85,6 +97,8 @@ def _checked(journal: Journal, folder: SnapshotFolder | None, end_seq: int) -> t
                 reader.verify()
         except SnapshotForeign:
             raise
+        except SnapshotGone:
+            continue
         except SnapshotError as error:
             wrong.append(Wrong(str(error), snapshot.seq, 0, ()))
         else:

@@ -2,7 +2,7 @@
 
 from engine.snapshots.choice import SnapshotForeign, SnapshotStray, newest_machine, require_fit
 from engine.snapshots.content import comparable, read_machine
-from engine.snapshots.file import Header, SnapshotDamaged, SnapshotError, SnapshotReader, SnapshotVersion
+from engine.snapshots.file import Header, SnapshotDamaged, SnapshotError, SnapshotGone, SnapshotReader, SnapshotVersion
 from engine.snapshots.folder import FolderBusy, Snapshot, SnapshotFolder
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "SnapshotError",
     "SnapshotFolder",
     "SnapshotForeign",
+    "SnapshotGone",
     "SnapshotReader",
     "SnapshotStray",
     "SnapshotVersion",

@@ -48,6 +48,10 @@ class SnapshotDamaged(SnapshotError):
         super().__init__(f"the snapshot {path} is damaged: {what}")
 
 
+class SnapshotGone(SnapshotDamaged):
+    """There is no such file any more: newer ones have taken its place since the folder was listed."""
+
+
 class SnapshotVersion(SnapshotError):
     """The file was made by a newer engine than this one."""
 
@@ -141,12 +145,14 @@ class SnapshotWriter:
 
 
 class SnapshotReader:
-    """Reads one snapshot; what it gives was checked. Raises SnapshotDamaged or SnapshotVersion."""
+    """Reads one snapshot; what it gives was checked. Raises SnapshotDamaged, SnapshotGone or SnapshotVersion."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             self._file = path.open("rb")
+        except FileNotFoundError as error:
+            raise SnapshotGone(path, "it is not there any more") from error
         except OSError as error:
             raise SnapshotDamaged(path, f"it cannot be opened ({error})") from error
         try:
