@@ -99,6 +99,6 @@ def test_wave(note: Note, scale: float, count: int, seconds: float, gap: float) 
     plan_wave(wave_world(20), 1.0, effort=Effort(gap=0.0))
     wave = plan_wave(wave_world(int(count * scale)), seconds, effort=Effort(gap=gap))
     assert wave.bound <= wave.score <= wave.sequential_score
-    note(f"wave_{count}_gap_percent", 100 * wave.gap, "%")
+    note(f"wave_{count}_gap", 100 * wave.gap, "%")
     note(f"wave_{count}_s", wave.seconds, "s")
     note(f"wave_{count}_saving_percent", 100 * (1 - wave.score / wave.sequential_score), "%")
