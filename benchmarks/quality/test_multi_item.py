@@ -38,13 +38,11 @@ def compared(seed: int, large: bool) -> Costs:
 
 
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize(("size", "instances"), [("small", 30), ("large", 5)])
+@pytest.mark.parametrize(("size", "instances"), [("small", 30), pytest.param("large", 5, marks=pytest.mark.long)])
 def test_multi_item(size: str, instances: int, note: Note, scale: float, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is timed: a busy machine gives the same figures, later."""
     if not DATA.is_dir():
         pytest.skip(f"cities and centers are not in {DATA}; STOCKPOOL_DATA names another folder")
-    if size == "large" and scale < 1:
-        pytest.skip("only in full")
     seeds = range(1, 1 + max(int(instances * scale), 1))
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         costs = list(pool.map(compared, seeds, [size == "large"] * len(seeds)))
