@@ -152,7 +152,7 @@ class SnapshotReader:
         try:
             self._file = path.open("rb")
         except FileNotFoundError as error:
-            raise SnapshotGone(path, "it is not there any more") from error
+            raise SnapshotGone(path, f"it cannot be opened: it is not there any more ({error})") from error
         except OSError as error:
             raise SnapshotDamaged(path, f"it cannot be opened ({error})") from error
         try:
