@@ -35,6 +35,7 @@ GOALS = {
     "route_8_lines_5005_nodes_all_p99_us": ("≤", 1_000),
     "multi_item_over_dlp_small": ("≤", 1.025),
     "multi_item_over_dlp_large": ("≤", 1.010),
+    "routed_reserve_added_p50_ms": ("≤", 0.2),
     "replay_per_s": ("≥", 200_000),
     "cells_20m_bytes": ("≤", 3 * 10**9),
     "cold_start_s": ("≤", 30),

@@ -15,9 +15,9 @@ CHANNEL = "web"
 
 
 class Ask(NamedTuple):
-    """What one reservation of two lines asks for: shipped to ``postal_code``, or collected at ``node_key``."""
+    """What one reservation asks for: shipped to ``postal_code``, or collected at ``node_key``."""
 
-    lines: tuple[tuple[str, int], tuple[str, int]]
+    lines: tuple[tuple[str, int], ...]
     postal_code: str
     node_key: str
 
@@ -30,6 +30,8 @@ class World:
     nodes: int
     cells_per_sku: int
     seed: int = 1
+    lines: int = 2
+    """Of every reservation."""
 
     def nodes_of(self, sku: int) -> Iterator[int]:
         """Nodes where a SKU lies. SKUs that are ``nodes`` apart lie at the same."""
@@ -37,17 +39,18 @@ class World:
         return ((sku * 7 + copy * stride) % self.nodes for copy in range(self.cells_per_sku))
 
     def asks(self, count: int, *, pickup: bool, seed: int) -> Iterator[Ask]:
-        """Two lines of one or two units each; shipped ones from anywhere to anywhere, collected ones at a node that has both."""
+        """Lines of one or two units each; shipped ones from anywhere to anywhere, collected ones at a node that has them all."""
         chance = random.Random(seed)
         for _ in range(count):
             first = chance.randrange(self.skus)
+            others = range(self.lines - 1)
             if pickup:
-                second = (first + self.nodes * chance.randrange(1, self.skus // self.nodes)) % self.skus
+                skus = [(first + self.nodes * chance.randrange(1, self.skus // self.nodes)) % self.skus for _ in others]
                 node_key = f"N{chance.choice(list(self.nodes_of(first))):05}"
             else:
-                second = chance.randrange(self.skus)
+                skus = [chance.randrange(self.skus) for _ in others]
                 node_key = ""
-            lines = ((f"S{first:06}", chance.randint(1, 2)), (f"S{second:06}", chance.randint(1, 2)))
+            lines = tuple((f"S{sku:06}", chance.randint(1, 2)) for sku in (first, *skus))
             yield Ask(lines, f"{chance.randrange(100, 999)}01", node_key)
 
 
