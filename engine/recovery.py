@@ -6,6 +6,7 @@ from engine.core.machine import Machine
 from engine.core.rebuilding import NoRoom
 from engine.journal import Journal, JournalCut, JournalDamaged, JournalError, Record
 from engine.journal.codec import decode, decode_run
+from engine.model.decisions import Decision
 from engine.model.limits import Limits
 from engine.snapshots import SnapshotFolder, newest_machine
 
@@ -121,6 +122,22 @@ def runs(journal: Journal, from_seq: int) -> Iterator[list[Record]]:
             waiting, size = [], 0
     if waiting:
         yield waiting
+
+
+def fold_singly(machine: Machine, records: list[Record], before: Callable[[Decision], None]) -> None:
+    """The same to the same end as ``fold``, one decision after the other; ``before`` sees each, and the state that it was decided in.
+
+    Raises LimitsTooLow.
+    """
+    for record in records:
+        for decision in decode(record):
+            if decision.seq <= machine.seq:
+                continue
+            before(decision)
+            try:
+                machine.apply(decision)
+            except (ValueError, IndexError) as error:
+                raise LimitsTooLow(decision.seq, str(error)) from error
 
 
 def fold(machine: Machine, records: list[Record]) -> None:

@@ -41,6 +41,10 @@ COMMANDS = {
     "order": ("engine.cli.order:app", "Options for a basket; place, look at, explain and cancel orders."),
     "fulfillment": ("engine.cli.fulfillment:app", "A node's work: list, accept, reject, ship, make ready, hand over."),
     "stock": ("engine.cli.stock:app", "Count, receive and sell stock; look at its movements."),
+    "policy": (
+        "engine.cli.policies:app",
+        "Routing policies: list, put, let a draft decide in the shadow, activate.",
+    ),
     "transfers": (
         "engine.cli.planning:transfers",
         "Units that are worth more at another node than the way there costs.",

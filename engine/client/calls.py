@@ -258,6 +258,7 @@ class Calls:
     set_prices = Unary("PlanningService", planning.SetPricesRequest, planning.SetPricesResponse)
     refresh_prices = Unary("PlanningService", planning.RefreshPricesRequest, planning.RefreshPricesResponse)
     suggest_transfers = Unary("PlanningService", planning.SuggestTransfersRequest, planning.SuggestTransfersResponse)
+    get_shadow_report = Unary("PlanningService", planning.GetShadowReportRequest, planning.GetShadowReportResponse)
     get_prices = Unary("PlanningService", planning.GetPricesRequest, planning.GetPricesResponse)
 
     get_status = Unary("AdminService", admin.GetStatusRequest, admin.GetStatusResponse)

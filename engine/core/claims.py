@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.kernels import columns as c
 from engine.kernels import reservations as kernels
+from engine.kernels.zones import Integers
 from engine.model.commands import Claim, Lines
 from engine.model.outcomes import FulfillmentKind, Outcome
 from engine.model.replies import Cost, Leg, Shortage
@@ -240,6 +241,13 @@ class Planner:
     def plan(self, question: Question) -> Plan:
         """Decide one question on its own."""
         self.ask_kernel((question,))
+        return self.read(question)
+
+    def plan_under(self, question: Question, rules: Integers) -> Plan:
+        """Decide one question on its own under the compiled rules of another policy than its channel's."""
+        items, lines, excluded, _ = self._asked((question,))
+        items[0, c.ITEM_FIRST_RULE], items[0, c.ITEM_RULE_COUNT] = 0, len(rules)
+        self.decide((items, lines, excluded, rules))
         return self.read(question)
 
     def read(self, question: Question) -> Plan:

@@ -3,7 +3,8 @@
 No I/O, no clock, no chance: time comes in, ids are counters of the state. Decide never writes; apply never decides.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from engine.core.draft import Draft
 from engine.core.explanations import explain
 from engine.core.image import copy_of
 from engine.core.replies import RequestLog, encode_reply
+from engine.core.shadow import Compared, compare
 from engine.kernels import columns as c
 from engine.kernels.zones import Integers
 from engine.model import commands as m
@@ -266,12 +268,23 @@ class Machine:
 
         ``granted``: units by slot that it gave; ``taken``: those that the same batch had given away before; ``now_ns``: when it was asked.
         """
+        with self._without(taken, now_ns):
+            return explain(self.pool, self._planner, question, granted)._replace(now_ns=now_ns)
+
+    def compare(self, question: Question, rules: Integers, taken: dict[int, int], now_ns: int) -> Compared:
+        """What the router answers under the policy in force, and under other compiled ``rules``; see ``explain``. Changes nothing."""
+        with self._without(taken, now_ns):
+            return compare(self.pool, self._planner, question, rules)
+
+    @contextmanager
+    def _without(self, taken: dict[int, int], now_ns: int) -> Iterator[None]:
+        """The present state at an instant, less units by slot."""
         self.pool.promises.refresh(now_ns)
         free = self.pool.state[0][c.ATF]
         slots, units = np.array([*taken], dtype=np.int64), np.array([*taken.values()], dtype=np.int64)
         free[slots] -= units
         try:
-            return explain(self.pool, self._planner, question, granted)._replace(now_ns=now_ns)
+            yield
         finally:
             free[slots] += units
 

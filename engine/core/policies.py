@@ -39,7 +39,9 @@ def decide_activate_policy(pool: Pool, command: ActivateRoutingPolicy) -> Draft:
         return Draft(PolicyReply(Outcome.UNKNOWN_POLICY, key))
     if command.version not in (0, draft.version):
         return Draft(PolicyReply(Outcome.UNKNOWN_POLICY, f"{key} version {command.version}"))
-    return Draft(PolicyReply(Outcome.OK, "", draft.version), (), (PolicyPut(draft._replace(draft=False)),))
+    return Draft(
+        PolicyReply(Outcome.OK, "", draft.version), (), (PolicyPut(draft._replace(draft=False, shadow=False)),)
+    )
 
 
 # What contradicts itself, whatever the store is
@@ -52,6 +54,8 @@ def contradictions(policy: RoutingPolicy) -> Iterator[Problem]:
         yield "weights", "are all 0: nothing decides among the nodes; give one of them a value, or leave weights out"
     if weights.lateness and not policy.late_penalty_micros:
         yield "weights.lateness", "counts the late_penalty, which is 0; set late_penalty, or this to 0"
+    if policy.shadow and not policy.draft:
+        yield "shadow", "is for drafts: what is in force decides anyway; set draft, or leave shadow out"
     names = [rule.name for rule in policy.rules]
     for index, rule in enumerate(policy.rules):
         path = f"rules[{index}]."

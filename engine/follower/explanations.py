@@ -7,6 +7,7 @@ is told so (``reproduced``).
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from engine.core.claims import Question, value_of
@@ -25,17 +26,21 @@ from engine.model.replies import ReserveReply
 from engine.recovery import SnapshotMissing, advance, recover
 from engine.snapshots import SnapshotFolder
 
+RESERVING = (CommandKind.RESERVE, CommandKind.BATCH_RESERVE)
+
 
 class Unexplained(Exception):
     """Why the state of a plan cannot be had, in words."""
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """What the router was asked and what it gave: units by slot. ``taken``: units by slot that the batch had given before."""
 
     question: Question
     granted: dict[int, int]
     taken: dict[int, int]
+    order_id: int = 0
+    reservation_id: int = 0
 
 
 def explain_order(
@@ -80,19 +85,20 @@ def _require_near(seq: int, snapshots: SnapshotFolder | None, replay_max: int | 
 
 
 def _explained(machine: Machine, decision: Decision, order: Order, routing: Routing) -> Replayed:
-    if decision.kind in (CommandKind.RESERVE, CommandKind.BATCH_RESERVE):
-        asked = _reserved(machine, decision, routing.reservation_id)
+    if decision.kind in RESERVING:
+        asked = next(each for each in reserved(machine, decision) if each.reservation_id == routing.reservation_id)
     elif decision.kind == CommandKind.REJECT:
         asked = _rejected(machine, decision, order.order_id, routing.rejected_id)
     elif decision.kind == CommandKind.RELEASE_ORDER:
         question = asked_again(machine.pool, machine.pool.orders.orders[order.order_id])
-        asked = _Asked(question, _new_units(decision, order.order_id), {})
+        asked = Asked(question, _new_units(decision, order.order_id), {})
     else:
-        asked = _placed(machine, decision, order.order_id)
+        asked = placed(machine, decision, order.order_id)
     return machine.explain(asked.question, asked.granted, asked.taken, decision.now_ns)
 
 
-def _placed(machine: Machine, decision: Decision, order_id: int) -> _Asked:
+def placed(machine: Machine, decision: Decision, order_id: int) -> Asked:
+    """What the router was asked for an order that did not come from a reservation."""
     order = next(each for each in decision.documents if isinstance(each, Order) and each.order_id == order_id)
     shipped = order.kind == FulfillmentKind.SHIP
     lines = tuple((line.sku_index, line.units) for line in order.lines)
@@ -109,17 +115,17 @@ def _placed(machine: Machine, decision: Decision, order_id: int) -> _Asked:
         value_micros=value_of(machine.pool, lines),
         books=True,
     )
-    return _Asked(question, _new_units(decision, order_id), {})
+    return Asked(question, _new_units(decision, order_id), {}, order_id)
 
 
-def _rejected(machine: Machine, decision: Decision, order_id: int, rejected_id: int) -> _Asked:
+def _rejected(machine: Machine, decision: Decision, order_id: int, rejected_id: int) -> Asked:
     work = next(
         each
         for each in decision.documents
         if isinstance(each, FulfillmentOrder) and each.fulfillment_order_id == rejected_id
     )
     question = rerouted(machine.pool, machine.pool.orders.orders[order_id], work)
-    return _Asked(question, _new_units(decision, order_id), {})
+    return Asked(question, _new_units(decision, order_id), {})
 
 
 def _new_units(decision: Decision, order_id: int) -> dict[int, int]:
@@ -132,21 +138,30 @@ def _new_units(decision: Decision, order_id: int) -> dict[int, int]:
     return dict(units)
 
 
-def _reserved(machine: Machine, decision: Decision, reservation_id: int) -> _Asked:
-    """What was asked for is what was granted and, where the reply tells it, what was not."""
+def reserved(machine: Machine, decision: Decision) -> Iterator[Asked]:
+    """What the router was asked for each reservation that the decision made, in order.
+
+    What was asked for is what was granted and, where the reply tells it, what was not. ``taken`` goes on growing as the next ones are asked for.
+    """
     taken: defaultdict[int, int] = defaultdict(int)
-    rows = [] if decision.effects is None else decision.effects.tolist()
-    at = next(at for at, row in enumerate(rows) if row[0] == c.OP_HOLD and row[1] == reservation_id)
-    for row in rows[:at]:
-        if row[0] == c.OP_LEG:
-            taken[row[2]] += row[3]
-    _, _, _, channel, destination, meta = rows[at]
+    holds: list[tuple[list[int], list[list[int]]]] = []
+    for row in [] if decision.effects is None else decision.effects.tolist():
+        if row[0] == c.OP_HOLD:
+            holds.append((row, []))
+        elif row[0] == c.OP_LEG:
+            holds[-1][1].append(row)
+    for hold, legs in holds:
+        yield _held(machine, decision, hold, legs)._replace(taken=taken)
+        for leg in legs:
+            taken[leg[2]] += leg[3]
+
+
+def _held(machine: Machine, decision: Decision, hold: list[int], legs: list[list[int]]) -> Asked:
+    _, reservation_id, _, channel, destination, meta = hold
     granted: defaultdict[int, int] = defaultdict(int)
     by_line: dict[int, tuple[int, int]] = {}
-    for row in rows[at + 1 :]:
-        if row[0] != c.OP_LEG or row[1] != reservation_id:
-            break
-        slot, units, line = row[2], row[3], row[4]
+    for leg in legs:
+        slot, units, line = leg[2], leg[3], leg[4]
         granted[slot] += units
         by_line[line] = (machine.pool.names.cell(slot)[0], by_line.get(line, (0, 0))[1] + units)
     shortages = decision.reply.shortages if isinstance(decision.reply, ReserveReply) else ()
@@ -164,7 +179,7 @@ def _reserved(machine: Machine, decision: Decision, reservation_id: int) -> _Ask
         partial=bool(shortages),
         value_micros=value_of(machine.pool, lines),
     )
-    return _Asked(question, dict(granted), dict(taken))
+    return Asked(question, dict(granted), {}, reservation_id=reservation_id)
 
 
 def _decision(journal: Journal, routing: Routing) -> Decision:
@@ -198,7 +213,7 @@ def _record(journal: Journal, seq: int) -> list[Decision]:
 
 
 def _holds(decision: Decision, reservation_id: int) -> bool:
-    if decision.kind not in (CommandKind.RESERVE, CommandKind.BATCH_RESERVE) or decision.effects is None:
+    if decision.kind not in RESERVING or decision.effects is None:
         return False
     effects = decision.effects
     return bool(((effects[:, 0] == c.OP_HOLD) & (effects[:, 1] == reservation_id)).any())

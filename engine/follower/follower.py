@@ -15,6 +15,7 @@ from engine.core.image import image_of
 from engine.core.machine import Machine
 from engine.follower.audit import Auditor, StateWrong, Wrong
 from engine.follower.compaction import NothingToCut, compact
+from engine.follower.shadows import Shadows, write_tallies
 from engine.journal import Journal, JournalUnavailable
 from engine.model.limits import Limits
 from engine.recovery import fold, recover, runs
@@ -42,6 +43,10 @@ SNAPSHOT_RETRY_S = 60.0
 """How long when a snapshot cannot be written."""
 RUNS_A_STEP = 64
 """Runs that are folded before anything else is looked at: some hundred milliseconds."""
+RUNS_A_SLOW_STEP = 2
+"""The same when each decision is compared with what a draft policy makes of it."""
+SHADOWS_TOLD_S = 1.0
+"""How often what was compared is written while there is more to replay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,8 @@ class Follower:
         self._snapshot: dict[str, Any] = {}
         self.machine = self._start()
         self._mark = journal.mark(self.machine.seq)
+        self._shadows = Shadows(self.machine)
+        self._shadows_told_s = 0.0
         self._auditor = Auditor(self.machine, self._replayed, journal, policy.audit_share_max)
         self._auditor.audit(closed=True)
 
@@ -102,11 +109,14 @@ class Follower:
         Raises StateWrong, and SnapshotStray when the journal has become another one: start anew.
         """
         moved = False
-        for records in islice(runs(self._journal, self.machine.seq + 1), RUNS_A_STEP):
+        watching = self._shadows.is_watching
+        end_seq = self._journal.last_seq() if watching else 0
+        for records in islice(runs(self._journal, self.machine.seq + 1), RUNS_A_SLOW_STEP if watching else RUNS_A_STEP):
             if not moved:
                 self._require_history()
-            fold(self.machine, records)
+            self._shadows.fold(records, end_seq - self.machine.seq)
             moved = True
+        self._tell_shadows(now=not moved)
         if moved:
             self._mark = self._journal.mark(self.machine.seq)
         if self._auditor.is_due:
@@ -119,6 +129,12 @@ class Follower:
                 self._not_before_s = time.monotonic() + SNAPSHOT_RETRY_S
                 log.warning("%s; the next one is tried in %.0f s", error, SNAPSHOT_RETRY_S)
         return moved
+
+    def _tell_shadows(self, *, now: bool) -> None:
+        now_s = time.monotonic()
+        if self._shadows.is_news and (now or now_s - self._shadows_told_s >= SHADOWS_TOLD_S):
+            write_tallies(self._folder, self._shadows.tallies())
+            self._shadows.is_news, self._shadows_told_s = False, now_s
 
     def _require_history(self) -> None:
         """What comes next must follow what was folded: a backup may have been restored meanwhile, and have gone on otherwise."""

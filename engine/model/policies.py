@@ -108,3 +108,5 @@ class RoutingPolicy(NamedTuple):
     """Counts the puts of this key; 0 in what was put before versions were counted."""
     draft: bool = False
     """Not in force: waits to be activated."""
+    shadow: bool = False
+    """A draft under which the follower asks the router again, beside what is in force, and notes what would be otherwise."""

@@ -6,7 +6,9 @@ from engine.service.convert import planning as convert
 from engine.service.door import Context, Door
 from engine.service.errors import abort
 from engine.service.refresh import PriceRefresher
+from engine.service.shadows import shadow_report
 from engine.service.transfers import TransferFinder
+from engine.snapshots import SnapshotFolder
 from stockpool.v1 import planning_pb2 as pb
 from stockpool.v1.planning_pb2_grpc import PlanningServiceServicer
 
@@ -14,8 +16,11 @@ from stockpool.v1.planning_pb2_grpc import PlanningServiceServicer
 class Planning(PlanningServiceServicer):
     """Each call is an entry of ``convert.planning``."""
 
-    def __init__(self, door: Door, refresher: PriceRefresher, finder: TransferFinder) -> None:
+    def __init__(
+        self, door: Door, refresher: PriceRefresher, finder: TransferFinder, snapshots: SnapshotFolder | None
+    ) -> None:
         self._door = door
+        self._snapshots = snapshots
         self._refresher = refresher
         self._finder = finder
 
@@ -44,5 +49,12 @@ class Planning(PlanningServiceServicer):
             engine = await self._door.enter(context, request)
             wish = convert.suggest_transfers(request, engine.rules)
             return convert.transfers(await self._finder.find(engine, wish), engine.names)
+        except Exception as error:  # noqa: BLE001 - see Door.answer
+            await abort(context, error)
+
+    async def GetShadowReport(self, request: pb.GetShadowReportRequest, context: Context) -> pb.GetShadowReportResponse:
+        """What a draft policy would have decided otherwise."""
+        try:
+            return await shadow_report(self._door, self._snapshots, request, context)
         except Exception as error:  # noqa: BLE001 - see Door.answer
             await abort(context, error)

@@ -127,7 +127,7 @@ class Server:
         orders_pb2_grpc.add_OrderServiceServicer_to_server(Orders(door, snapshots), calls)
         fulfillment_pb2_grpc.add_FulfillmentServiceServicer_to_server(Fulfillment(door), calls)
         returns_pb2_grpc.add_ReturnServiceServicer_to_server(Returns(door), calls)
-        planning = Planning(door, self._refresher, TransferFinder(self._settings.price_timeout_s))
+        planning = Planning(door, self._refresher, TransferFinder(self._settings.price_timeout_s), snapshots)
         planning_pb2_grpc.add_PlanningServiceServicer_to_server(planning, calls)
         admin = Admin(door, self._settings.journal_kind, self._start_ns, snapshots, self._refresher)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, calls)

@@ -195,6 +195,7 @@ MALFORMED: list[tuple[str, Any, list[str]]] = [
         ["items[0].line_index", "items[0].units", "items[0].disposition"],
     ),
     ("get_prices", planning.GetPricesRequest(min_journal_seq=-1), ["min_journal_seq", "sku_key"]),
+    ("get_shadow_report", planning.GetShadowReportRequest(version=-1), ["channel_key", "version"]),
     ("set_prices", planning.SetPricesRequest(), ["plan_key", "sku_keys"]),
     (
         "set_prices",

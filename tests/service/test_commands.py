@@ -125,6 +125,22 @@ def test_rejected_and_cancelled_work_gives_units_back(commands: Commands) -> Non
     assert cancelled["order"]["state"] == "ORDER_STATE_CANCELLED"
 
 
+def test_a_policy_goes_from_a_file_through_the_shadow_into_force(commands: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(commands.json("policy", "show", "default")))
+    version = commands.json("policy", "put", str(file), "--shadow")["version"]
+    assert commands.json("policy", "show", "default", "--draft")["policy"]["shadow"] is True
+    told = commands.json("policy", "shadow", "web")
+    assert (told["version"], "--snapshots" in told["obstacle"]) == (version, True)
+    assert commands.json("policy", "activate", "default", "--version", str(version))["version"] == version
+    listed = commands.json("policy", "list")["policies"]
+    assert [(one["policy_key"], one["version"], one["draft"]) for one in listed] == [("default", version, False)]
+    assert commands.json("policy", "shadow", "web", code=1)["result"]["outcome"] == "OUTCOME_UNKNOWN_POLICY"
+    file.write_text('{"policy_kye": "default"}')
+    refused = commands.run("policy", "put", str(file))
+    assert (refused.exit_code, "policy_kye" in refused.stderr) == (1, True)
+
+
 def test_stock_is_counted_received_and_sold(commands: Commands) -> None:
     assert commands.json("stock", "set", "cup", "--node", "north", "--on-hand", "7")["cell"]["on_hand_units"] == 7
     commands.json("stock", "receive", "cup=3", "--node", "north")

@@ -75,13 +75,14 @@ async def open_world(
     *,
     limits: Limits = LIMITS,
     journal: Journal | None = None,
+    url: str = "memory://",
     filled: bool = True,
     token: str | None = None,
     root_certificates: bytes | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """A server on a free port; ``filled`` with the sample network."""
-    chosen = Settings.load(journal="memory://", host="localhost", port=0, limits=limits, **settings)
+    """A server on a free port; ``filled`` with the sample network. ``url``: where its settings say that the journal is."""
+    chosen = Settings.load(journal=url, host="localhost", port=0, limits=limits, **settings)
     journal = journal or MemoryJournal()
     machine = recover(journal, limits)
     clock = ManualClock(max(machine.now_ns, ManualClock().now_ns()))

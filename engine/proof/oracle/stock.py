@@ -106,7 +106,7 @@ def activate_policy(state: State, command: m.ActivateRoutingPolicy) -> PolicyRep
         return PolicyReply(Outcome.UNKNOWN_POLICY, command.policy_key)
     if command.version and command.version != draft.version:
         return PolicyReply(Outcome.UNKNOWN_POLICY, f"{command.policy_key} version {command.version}")
-    state.policies[command.policy_key] = draft._replace(draft=False)
+    state.policies[command.policy_key] = draft._replace(draft=False, shadow=False)
     del state.drafts[command.policy_key]
     return PolicyReply(OK, "", draft.version)
 

@@ -56,6 +56,7 @@ def routing_policy(check: Check, path: str, message: pb.RoutingPolicy) -> Routin
         _weights(check, f"{path}weights.", message.weights) if message.HasField("weights") else Weights(),
         rules=tuple([_rule(check, f"{path}rules[{index}].", rule) for index, rule in enumerate(message.rules)]),
         draft=message.draft,
+        shadow=message.shadow,
     )
 
 
@@ -129,6 +130,7 @@ def fill_policy(message: pb.RoutingPolicy, policy: RoutingPolicy, names: Names) 
         _fill_rule(message.rules.add(), rule, names)
     message.version = policy.version
     message.draft = policy.draft
+    message.shadow = policy.shadow
 
 
 def _fill_rule(message: pb.RoutingRule, rule: Rule, names: Names) -> None:
