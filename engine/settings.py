@@ -85,6 +85,10 @@ class Settings(BaseSettings):
     """for so many days: about the time until the next receipt."""
     price_timeout_s: int = Field(default=300, ge=1)
     """A refresh that takes longer is ended, and prices stay as they are."""
+    wave_every_s: int | None = Field(default=None, ge=1)
+    """After so many seconds short units are routed again where stock has come, and floating work is planned jointly; none: only when RunWave asks."""
+    wave_think_s: float = Field(default=5.0, gt=0, le=600)
+    """How long a wave on the cadence may think."""
     linger_us_max: int = Field(default=16_000, ge=0, le=1_000_000)
     """Longest wait for company before a group is made durable, in microseconds. It is waited for no longer than twice what the last group
     took, which is less where load is low; a lone caller never waits."""

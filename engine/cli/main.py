@@ -45,6 +45,10 @@ COMMANDS = {
         "engine.cli.policies:app",
         "Routing policies: list, put, let a draft decide in the shadow, activate.",
     ),
+    "wave": (
+        "engine.cli.planning:wave",
+        "Plan all work that no node has begun jointly, and move what is better done elsewhere.",
+    ),
     "transfers": (
         "engine.cli.planning:transfers",
         "Units that are worth more at another node than the way there costs.",

@@ -148,6 +148,25 @@ def explain(
 
 
 @app.command()
+def reroute(
+    order_id: Annotated[int, typer.Argument(metavar="ORDER_ID", help="The engine's number of the order.")],
+    saving_min: Annotated[float, typer.Option("--saving-min", help="What it must save at least.", min=0)] = 0,
+    request_id: RequestId = "",
+    server: Server = SERVER,
+    token: Token = None,
+    authority: Authority = None,
+    as_json: Json = False,
+) -> None:
+    """Move what no node has begun to a better node, if that saves enough."""
+    with connected(server, token, authority, as_json=as_json) as client:
+        from stockpool.v1.orders_pb2 import RerouteOrderRequest
+
+        request = RerouteOrderRequest(request_id=request_id, order_id=order_id)
+        request.saving_min.micros = round(saving_min * 1_000_000)
+        show(client.reroute_order(request), as_json=as_json)
+
+
+@app.command()
 def cancel(
     order_id: Annotated[int, typer.Argument(metavar="ORDER_ID", help="The engine's number of the order.")],
     lines: Annotated[

@@ -237,6 +237,7 @@ class Calls:
     place_order = Unary("OrderService", orders.PlaceOrderRequest, orders.PlaceOrderResponse)
     ingest_order = Unary("OrderService", orders.IngestOrderRequest, orders.IngestOrderResponse)
     release_order = Unary("OrderService", orders.ReleaseOrderRequest, orders.ReleaseOrderResponse)
+    reroute_order = Unary("OrderService", orders.RerouteOrderRequest, orders.RerouteOrderResponse)
     cancel_order = Unary("OrderService", orders.CancelOrderRequest, orders.CancelOrderResponse)
     get_order = Unary("OrderService", orders.GetOrderRequest, orders.GetOrderResponse)
     explain_order = Unary("OrderService", orders.ExplainOrderRequest, orders.ExplainOrderResponse)
@@ -259,6 +260,7 @@ class Calls:
     refresh_prices = Unary("PlanningService", planning.RefreshPricesRequest, planning.RefreshPricesResponse)
     suggest_transfers = Unary("PlanningService", planning.SuggestTransfersRequest, planning.SuggestTransfersResponse)
     get_shadow_report = Unary("PlanningService", planning.GetShadowReportRequest, planning.GetShadowReportResponse)
+    run_wave = Unary("PlanningService", planning.RunWaveRequest, planning.RunWaveResponse)
     get_prices = Unary("PlanningService", planning.GetPricesRequest, planning.GetPricesResponse)
 
     get_status = Unary("AdminService", admin.GetStatusRequest, admin.GetStatusResponse)

@@ -85,6 +85,8 @@ class Plan(NamedTuple):
     """What followed when that rule did not serve in full."""
     verdicts: int = 0
     """What each rule said: ``kernels.columns.VERDICT_BITS`` each."""
+    score_micros: int = 0
+    """What was minimised: every term at its weight."""
 
     @property
     def granted(self) -> bool:
@@ -176,6 +178,7 @@ class Planner:
             np.zeros((kernels.LEGS_PER_ITEM_MAX + 32 * items, c.PACKAGE_WIDTH), dtype=np.int64),
             np.zeros(items * c.LINES_MAX, dtype=np.int64),
         )
+        self._asked_last: kernels.Asked = (NOBODY.reshape(0, 0), NOBODY.reshape(0, 0), NOBODY, NOBODY.reshape(0, 0))
         self.counts = (0, 0)
         """Items of the last call that were granted anything, and their legs."""
 
@@ -224,6 +227,7 @@ class Planner:
 
     def decide(self, asked: kernels.Asked) -> None:
         """Decide what is asked, in order; the answers stand in ``granted`` until the next call."""
+        self._asked_last = asked
         try:
             self.counts = kernels.plan_claims(
                 self._pool.stock.arrays,
@@ -250,6 +254,12 @@ class Planner:
         self.decide((items, lines, excluded, rules))
         return self.read(question)
 
+    def last_question(self) -> tuple[Integers, Integers]:
+        """The router's question of the rule that decided what was asked last, as copies: the order, and its lines with each SKU once."""
+        order, merged = self._scratch[2], self._scratch[3]
+        count = len(np.unique(self._asked_last[1][:, c.LINE_SKU]))
+        return order.copy(), merged[:count].copy()
+
     def read(self, question: Question) -> Plan:
         """The answer of a question that was asked alone."""
         return self.answers((question,))[0]
@@ -264,7 +274,7 @@ class Planner:
             first, count = row[c.RESULT_FIRST_PACKAGE], row[c.RESULT_PACKAGE_COUNT]
             boxes = tuple([Package(*box) for box in packages[first : first + count]])
             outcome, cost = OUTCOME[row[c.RESULT_OUTCOME]], cost_of(row, packages)
-            said = row[c.RESULT_RULE], row[c.RESULT_AFTER], row[c.RESULT_VERDICTS]
+            said = row[c.RESULT_RULE], row[c.RESULT_AFTER], row[c.RESULT_VERDICTS], row[c.RESULT_SCORE]
             plans.append(Plan(outcome, held, boxes, cost, shortages, *said))
         return plans
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.core.claims import Plan, Planner, Question, reply_legs
+from engine.core.overlay import Overlay, fence_of
 from engine.kernels import columns as c
 from engine.kernels.questions import SHIP_NEEDS
 from engine.kernels.zones import NEVER_SHIPS, PADDING, Integers
@@ -28,18 +29,22 @@ _REASONS = [
 Flags = NDArray[np.bool]
 
 
-def explain(pool: Pool, planner: Planner, question: Question, granted: dict[int, int]) -> Replayed:
+def explain(
+    pool: Pool, planner: Planner, question: Question, granted: dict[int, int], *, proposed: bool = False
+) -> Replayed:
     """Route ``question`` again in the present state of the pool, and tell why the plan is what it is.
 
-    ``granted``: units by slot that the plan of then gave; ``reproduced`` says whether they are the same again. Changes nothing.
+    ``granted``: units by slot that the plan of then gave; ``reproduced`` says whether they are the same again. ``proposed``: they were
+    proposed from outside, and what the router would have chosen by itself is an alternative. Changes nothing.
     """
-    plan = planner.plan(question)
+    fence = fence_of(pool, tuple(granted.items())) if proposed else None
+    plan = Overlay(pool, planner).plan(question, fence)
     again: dict[int, int] = {}
     for leg in plan.legs:
         again[leg.slot] = again.get(leg.slot, 0) + leg.units
     told = _plan(pool, question, plan)
     shipped = question.kind == FulfillmentKind.SHIP
-    found = _alternatives(pool, planner, question, told) if shipped else []
+    found = _alternatives(pool, planner, question, told, proposed=proposed) if shipped else []
     reasons = _reasons(pool, question, plan.rule) if shipped else np.zeros(1, dtype=np.int64)
     counts = np.bincount(reasons, minlength=max(DropReason) + 1).tolist()
     return Replayed(
@@ -82,7 +87,9 @@ def _plan(pool: Pool, question: Question, plan: Plan) -> ExplainedPlan:
     return ExplainedPlan(plan.outcome, reply_legs(pool, plan.legs), boxes, plan.cost, plan.shortages, rule)
 
 
-def _alternatives(pool: Pool, planner: Planner, question: Question, chosen: ExplainedPlan) -> list[Alternative]:
+def _alternatives(
+    pool: Pool, planner: Planner, question: Question, chosen: ExplainedPlan, *, proposed: bool
+) -> list[Alternative]:
     """The next best plans, best first.
 
     Each plan found is left out by taking one of its nodes away, in every way (Murty 1968, Lawler 1972): the best of what then remains
@@ -93,6 +100,9 @@ def _alternatives(pool: Pool, planner: Planner, question: Question, chosen: Expl
     seen: set[tuple[int, ...]] = set()
     better = [chosen.nodes]
     branches: list[tuple[tuple[int, ...], ExplainedPlan]] = [((), chosen)]
+    if proposed:
+        own = _asked_without(pool, planner, question, question.excluded)
+        heapq.heappush(heap, (-own.units, _total(own), (), own))
     while len(found) < ALTERNATIVES_MAX:
         for without, plan in branches:
             for node in sorted(plan.nodes):

@@ -38,9 +38,12 @@ TRANSITIONS: dict[tuple[FulfillmentKind, FulfillmentState], tuple[FulfillmentSta
 
 
 def make_work(
-    pool: Pool, order: Order, legs: Sequence[Held], packages: Sequence[Package], now_ns: int
+    pool: Pool, order: Order, legs: Sequence[Held], packages: Sequence[Package], now_ns: int, *, after: int = 0
 ) -> list[FulfillmentOrder]:
-    """One fulfillment order a node, nodes in order of index; costs are the sums of the node's packages."""
+    """One fulfillment order a node, nodes in order of index; costs are the sums of the node's packages.
+
+    ``after``: fulfillment orders that the same decision has made before.
+    """
     cell = pool.names.cell
     lines: defaultdict[int, list[FulfillmentLine]] = defaultdict(list)
     promised: dict[int, int] = {}
@@ -51,7 +54,8 @@ def make_work(
     boxes: defaultdict[int, list[Package]] = defaultdict(list)
     for box in packages:
         boxes[box.node_index].append(box)
-    first_id = pool.orders.next_fulfillment_order_id
+    first_id = pool.orders.next_fulfillment_order_id + after
+    grace_ns = pool.network.policy_of(order.channel_index).grace_ns if order.kind == FulfillmentKind.SHIP else 0
     return [
         FulfillmentOrder(
             first_id + count,
@@ -69,6 +73,7 @@ def make_work(
             ship_day=promised[node] & c.WHEN_DAY,
             arrival_day=_arrival_day(pool, order, promised[node] & c.WHEN_DAY, boxes[node]),
             ready_hour=promised[node] >> c.WHEN_HOUR,
+            release_ns=now_ns + grace_ns if grace_ns else 0,
         )
         for count, node in enumerate(sorted(lines))
     ]

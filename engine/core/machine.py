@@ -19,6 +19,7 @@ from engine.core import (
     policies,
     prices,
     queries,
+    rerouting,
     reservations,
     returns,
     stock,
@@ -93,6 +94,7 @@ class Machine:
             m.PlaceOrder: _Case(kind.PLACE_ORDER, lambda x, now: orders.decide_place(pool, planner, x, now)),
             m.IngestOrder: _Case(kind.INGEST_ORDER, lambda x, now: orders.decide_ingest(pool, planner, x, now)),
             m.ReleaseOrder: _Case(kind.RELEASE_ORDER, lambda x, now: waiting.decide_release(pool, planner, x, now)),
+            m.RerouteOrder: _Case(kind.REROUTE_ORDER, lambda x, now: rerouting.decide_reroute(pool, planner, x, now)),
             m.CancelOrder: _Case(kind.CANCEL_ORDER, lambda x, now: orders.decide_cancel(pool, x, now)),
             m.Accept: _Case(kind.ACCEPT, lambda x, now: fulfillment.decide_accept(pool, x, now)),
             m.Reject: _Case(kind.REJECT, lambda x, now: fulfillment.decide_reject(pool, planner, x, now)),
@@ -108,7 +110,7 @@ class Machine:
             q.GetFulfillmentOptions: lambda x, now: options.get_options(pool, planner, x, now),
             q.GetReservation: lambda x, _: queries.get_reservation(pool, x),
             q.GetOrder: lambda x, _: queries.get_order(pool, x),
-            q.ListFulfillmentOrders: lambda x, _: queries.list_work(pool, x),
+            q.ListFulfillmentOrders: lambda x, now: queries.list_work(pool, x, now),
             q.FindOwners: lambda x, _: queries.find_owners(pool, x),
             q.ListMovements: lambda x, _: queries.list_movements(pool, x),
             q.GetPrices: lambda x, now: prices.get_prices(pool, x, now),
@@ -263,13 +265,17 @@ class Machine:
         reply: Reply = self._answers[type(query)](query, now_ns)
         return reply
 
-    def explain(self, question: Question, granted: dict[int, int], taken: dict[int, int], now_ns: int) -> Replayed:
+    def explain(
+        self, question: Question, granted: dict[int, int], taken: dict[int, int], now_ns: int, *, proposed: bool = False
+    ) -> Replayed:
         """Why the router answers ``question`` as it does in the present state, see ``core.explanations``.
 
-        ``granted``: units by slot that it gave; ``taken``: those that the same batch had given away before; ``now_ns``: when it was asked.
+        ``granted``: units by slot that it gave; ``taken``: those that the same decision had given away before, below zero where it had given
+        them back; ``now_ns``: when it was asked.
         """
         with self._without(taken, now_ns):
-            return explain(self.pool, self._planner, question, granted)._replace(now_ns=now_ns)
+            told = explain(self.pool, self._planner, question, granted, proposed=proposed)
+            return told._replace(now_ns=now_ns)
 
     def compare(self, question: Question, rules: Integers, taken: dict[int, int], now_ns: int) -> Compared:
         """What the router answers under the policy in force, and under other compiled ``rules``; see ``explain``. Changes nothing."""

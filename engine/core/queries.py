@@ -74,7 +74,7 @@ def get_order(pool: Pool, query: q.GetOrder) -> r.OrderAnswer:
     return r.OrderAnswer(Outcome.OK, "", order) if order else r.OrderAnswer(Outcome.UNKNOWN_ORDER, subject)
 
 
-def list_work(pool: Pool, query: q.ListFulfillmentOrders) -> r.FulfillmentOrdersAnswer:
+def list_work(pool: Pool, query: q.ListFulfillmentOrders, now_ns: int) -> r.FulfillmentOrdersAnswer:
     """Fulfillment orders of a node or of an order, by id."""
     states = query.states or (() if query.order_id else OPEN_STATES)
     node = -1
@@ -94,6 +94,7 @@ def list_work(pool: Pool, query: q.ListFulfillmentOrders) -> r.FulfillmentOrders
     page = []
     for work in source:
         fits = work.fulfillment_order_id > query.after_id and (not states or work.state in states)
+        fits = fits and (query.with_unreleased or work.release_ns <= now_ns or work.state != FulfillmentState.OPEN)
         if fits and (node < 0 or work.node_index == node):
             page.append(work)
             if len(page) > query.limit:

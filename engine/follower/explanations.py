@@ -13,6 +13,7 @@ from typing import NamedTuple
 from engine.core.claims import Question, value_of
 from engine.core.fulfillment import rerouted
 from engine.core.machine import Machine
+from engine.core.rerouting import cells_of, floating_work, question_of
 from engine.core.waiting import asked_again
 from engine.journal import Journal, JournalCut
 from engine.journal.codec import decode
@@ -92,9 +93,11 @@ def _explained(machine: Machine, decision: Decision, order: Order, routing: Rout
     elif decision.kind == CommandKind.RELEASE_ORDER:
         question = asked_again(machine.pool, machine.pool.orders.orders[order.order_id])
         asked = Asked(question, _new_units(decision, order.order_id), {})
+    elif decision.kind == CommandKind.REROUTE_ORDER:
+        asked = _moved(machine, decision, order.order_id)
     else:
         asked = placed(machine, decision, order.order_id)
-    return machine.explain(asked.question, asked.granted, asked.taken, decision.now_ns)
+    return machine.explain(asked.question, asked.granted, asked.taken, decision.now_ns, proposed=routing.proposed)
 
 
 def placed(machine: Machine, decision: Decision, order_id: int) -> Asked:
@@ -126,6 +129,21 @@ def _rejected(machine: Machine, decision: Decision, order_id: int, rejected_id: 
     )
     question = rerouted(machine.pool, machine.pool.orders.orders[order_id], work)
     return Asked(question, _new_units(decision, order_id), {})
+
+
+def _moved(machine: Machine, decision: Decision, order_id: int) -> Asked:
+    """What floated was given back by all orders of the decision, and those before this one took theirs again."""
+    pool, taken = machine.pool, defaultdict[int, int](int)
+    orders = [each.order_id for each in decision.documents if isinstance(each, Order)]
+    for moved_id in orders:
+        for slot, units in cells_of(floating_work(pool, pool.orders.orders[moved_id])):
+            taken[slot] -= units
+    for earlier_id in orders[: orders.index(order_id)]:
+        for slot, units in _new_units(decision, earlier_id).items():
+            taken[slot] += units
+    order = pool.orders.orders[order_id]
+    question, _ = question_of(pool, order, floating_work(pool, order))
+    return Asked(question, _new_units(decision, order_id), dict(taken))
 
 
 def _new_units(decision: Decision, order_id: int) -> dict[int, int]:

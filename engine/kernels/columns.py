@@ -386,7 +386,8 @@ RESULT_AFTER: Final = 12
 """What followed when that rule did not serve in full: AFTER_...; AFTER_NEXT when it did."""
 RESULT_VERDICTS: Final = 13
 """What each rule said, VERDICT_BITS each."""
-RESULT_WIDTH: Final = 14
+RESULT_SCORE: Final = 14  # PLAN_SCORE
+RESULT_WIDTH: Final = 15
 
 # Outcomes that kernels give; the numbers are those of ``model.outcomes.Outcome``.
 OUTCOME_OK: Final = 1

@@ -194,6 +194,19 @@ def drop_pending(promise: Promise, node: int, when: int) -> None:
         settle(promise, node)
 
 
+@kernel(types.void(PROMISE, MATRIX))
+def set_pending(promise: Promise, days: Integers) -> None:
+    """What counts as taken while a decision is thought out; below zero: given back. ``days``: rows (node, day, orders, units)."""
+    capacity = promise[5]
+    for row in range(days.shape[0]):
+        node, column = days[row, 0], day_column(days[row, 0], days[row, 1])
+        if min(days[row, 2], days[row, 3]) < 0 and capacity[c.CAPACITY_DAY, column] != days[row, 1]:
+            continue  # what is given back of a day that a later one has followed is of no use to anybody
+        capacity[c.CAPACITY_ORDERS_PENDING, column] = days[row, 2]
+        capacity[c.CAPACITY_UNITS_PENDING, column] = days[row, 3]
+        settle(promise, node)
+
+
 @kernel(types.int64(PROMISE, types.int64))
 def refresh_days(promise: Promise, now_ns: int) -> int:
     """Say on which day a package leaves every node that is asked for at ``now_ns``, by every service.

@@ -190,6 +190,7 @@ def grant(claim: Claim, scratch: Scratch, result: Integers, granted: Granted) ->
     result[c.RESULT_COST] = plan[c.PLAN_COST]
     result[c.RESULT_SPLIT] = plan[c.PLAN_SPLIT]
     result[c.RESULT_EXACT] = plan[c.PLAN_EXACT]
+    result[c.RESULT_SCORE] = plan[c.PLAN_SCORE]
     return True
 
 

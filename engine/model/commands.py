@@ -284,6 +284,24 @@ class ReleaseOrder(Command):
     order_id: int
 
 
+class Move(NamedTuple):
+    """An order whose floating work is to go elsewhere: work that is shipped and that no node has begun."""
+
+    order_id: int
+    work_ids: tuple[int, ...] = ()
+    """The floating work that the proposal was made for; empty: whatever floats."""
+    legs: tuple[tuple[str, str, int], ...] = ()
+    """(SKU key, node key, units) of all that floats, as it is proposed; empty: the router chooses."""
+
+
+@dataclass(frozen=True, slots=True)
+class RerouteOrder(Command):
+    """Move the floating work of these orders, all of it or none. ``saving_micros_min``: what that must save, all orders together."""
+
+    moves: tuple[Move, ...]
+    saving_micros_min: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class CancelOrder(Command):
     """``lines``: (line index, units); empty: everything that is open."""

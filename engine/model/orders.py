@@ -47,7 +47,8 @@ class Routing(NamedTuple):
     seq: int
     """The decision that made the units firm."""
     kind: CommandKind
-    """PLACE_ORDER, INGEST_ORDER, REJECT for what another node was asked to do instead, or RELEASE_ORDER for units that waited."""
+    """PLACE_ORDER, INGEST_ORDER, REJECT for what another node was asked to do instead, RELEASE_ORDER for units that waited, or REROUTE_ORDER
+    for work that moved before a node began it."""
     total_micros: int = 0
     """What was minimised; 0 for pickup."""
     split_micros: int = 0
@@ -61,6 +62,8 @@ class Routing(NamedTuple):
     """The reservation that had the plan made; 0: the decision itself did."""
     reserved_ns: int = 0
     """When it did."""
+    proposed: bool = False
+    """Which cells serve it was proposed from outside, by a wave; the decision found that they can, and what it costs."""
 
 
 class Order(NamedTuple):
@@ -128,6 +131,13 @@ class FulfillmentOrder(NamedTuple):
     """Day on which it arrives; 0: not known."""
     ready_hour: int = 0
     """1 + the hour of ``ship_day`` in which it is ready for collection; 0: hours are not counted there. It takes that hour's capacity."""
+    release_ns: int = 0
+    """Until then its policy's grace period lets it float: the node is not asked yet; 0: it was asked at once."""
+
+    @property
+    def floats(self) -> bool:
+        """Whether another node may still do it: it is shipped, and nobody has begun."""
+        return self.kind == FulfillmentKind.SHIP and self.state == FulfillmentState.OPEN
 
     @property
     def is_open(self) -> bool:

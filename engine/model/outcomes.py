@@ -35,6 +35,7 @@ class Outcome(IntEnum):
     INSUFFICIENT_STOCK = 52
     PARTIAL = 53
     NO_PLAN = 54
+    STALE_PLAN = 55
     INVALID_TRANSITION = 60
     UNITS_EXCEEDED = 61
     NO_RETURN_NODE = 62
@@ -148,6 +149,7 @@ class FulfillmentState(IntEnum):
     HANDED_OVER = 5
     REJECTED = 6
     CANCELLED = 7
+    MOVED = 8
 
 
 class RejectReason(IntEnum):
@@ -213,6 +215,7 @@ class CommandKind(IntEnum):
     SET_PRICES = 27
     ACTIVATE_ROUTING_POLICY = 29
     RELEASE_ORDER = 30
+    REROUTE_ORDER = 31
 
 
 class DropReason(IntEnum):

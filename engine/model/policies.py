@@ -110,3 +110,5 @@ class RoutingPolicy(NamedTuple):
     """Not in force: waits to be activated."""
     shadow: bool = False
     """A draft under which the follower asks the router again, beside what is in force, and notes what would be otherwise."""
+    grace_ns: int = 0
+    """How long the nodes are not asked yet, so that the work of an order can still move to a better one."""

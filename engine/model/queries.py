@@ -57,6 +57,8 @@ class ListFulfillmentOrders(Query):
     states: tuple[FulfillmentState, ...]
     after_id: int
     limit: int
+    with_unreleased: bool = True
+    """Also work that floats in its grace period."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,16 @@ class OrderReply(NamedTuple):
     existing_order_id: int = 0
 
 
+class RerouteReply(NamedTuple):
+    """RerouteOrder. ``orders``: as they now are. ``saving_micros``: of those that stood where they could be served from; 0 when nothing moved."""
+
+    outcome: Outcome
+    subject: str = ""
+    orders: tuple[Order, ...] = ()
+    moved: bool = False
+    saving_micros: int = 0
+
+
 class FulfillmentReply(NamedTuple):
     """Accept, Reject, Ship, MarkReady, HandOver. ``replacements`` and ``shortages`` with Reject. ``order_key`` of the order."""
 
@@ -362,5 +372,6 @@ REPLY_OF: dict[CommandKind, type[Any]] = {
     CommandKind.SET_PRICES: PricesReply,
     CommandKind.ACTIVATE_ROUTING_POLICY: PolicyReply,
     CommandKind.RELEASE_ORDER: OrderReply,
+    CommandKind.REROUTE_ORDER: RerouteReply,
 }
 """The one reply type of each command, whatever its outcome."""

@@ -3,7 +3,7 @@
 Nothing in a `Problem` points back to the pool: it can be pickled, sent to a worker process and changed there at will.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -79,6 +79,21 @@ def cut_stock(stock: Stock, skus: Integers) -> Stock:
     taken[c.INDEX_START], taken[c.INDEX_CAPACITY] = ends - counts, counts
     taken[c.EXTENT_NEXT] = taken[c.EXTENT_END] = 0  # nothing is ever opened in a copy
     return np.ascontiguousarray(cells[:, entries & SLOT_MASK]), taken, entries >> SLOT_BITS << SLOT_BITS | places
+
+
+def joined_stock(parts: Sequence[Stock]) -> Stock:
+    """Pieces of a stock, each of other SKUs, as one: the SKUs of a piece follow those of the piece before it."""
+    slots = positions = 0
+    cells, skus, index = [], [], []
+    for piece in parts:
+        directory = piece[1].copy()
+        directory[c.INDEX_START] += positions
+        cells.append(piece[0])
+        skus.append(directory)
+        index.append(piece[2] + slots)
+        slots += piece[0].shape[1]
+        positions += len(piece[2])
+    return np.ascontiguousarray(np.concatenate(cells, axis=1)), np.concatenate(skus, axis=1), np.concatenate(index)
 
 
 def problem_of(pool: Pool, orders: Orders) -> Problem:

@@ -1,7 +1,7 @@
 """Orders, fulfillment orders and returns: the open ones, and the latest of the closed."""
 
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import NamedTuple
 
@@ -51,6 +51,7 @@ class OrderBook:
         self.short_units = 0
         self._order_of_key: dict[tuple[int, str], int] = {}
         self._open_work: dict[int, dict[int, None]] = {}
+        self._short: dict[int, None] = {}
         # Oldest first.
         self._closed_orders: deque[int] = deque()
         self._closed_returns: deque[int] = deque()
@@ -65,6 +66,11 @@ class OrderBook:
     def closed(self) -> tuple[list[int], list[int]]:
         """Ids of the closed orders and returns that are remembered, the first to be forgotten first."""
         return list(self._closed_orders), list(self._closed_returns)
+
+    @property
+    def short(self) -> Collection[int]:
+        """Ids of the open orders with short units, those that were short first in front."""
+        return self._short.keys()
 
     def work_of_node(self, node_index: int) -> Iterator[FulfillmentOrder]:
         """Open fulfillment orders of a node, by id."""
@@ -89,6 +95,10 @@ class OrderBook:
             return
         self.orders[order_id] = order
         self.short_units += order.short_units - (before.short_units if before else 0)
+        if order.short_units:
+            self._short[order_id] = None
+        else:
+            self._short.pop(order_id, None)
         was_open = before is not None and before.is_open
         self.open_order_count += order.is_open - was_open
         if not order.is_open and (was_open or before is None):
@@ -130,6 +140,7 @@ class OrderBook:
                 if isinstance(before, Order) and before.is_open:
                     self.open_order_count -= 1
                     self.short_units -= before.short_units
+                    self._short.pop(order_id, None)
                 else:
                     del closing[order_id]
             elif self._expect_order(records.decode(encoded)):
@@ -191,7 +202,9 @@ class OrderBook:
         self._closed_returns.extend(image.closed_returns)
         self.next_order_id, self.next_fulfillment_order_id, self.next_return_id = image.following
         self.open_order_count = len(image.orders.open_ids)
-        self.short_units = sum([self.orders[order_id].short_units for order_id in image.orders.open_ids])
+        short = {order_id: self.orders[order_id].short_units for order_id in image.orders.open_ids}
+        self.short_units = sum(short.values())
+        self._short = dict.fromkeys([order_id for order_id, units in short.items() if units])
         self.open_fulfillment_order_count = len(image.fulfillment_orders.open_ids)
         for work_id in image.fulfillment_orders.open_ids:
             self._open_work.setdefault(self.fulfillment_orders[work_id].node_index, {})[work_id] = None

@@ -124,7 +124,12 @@ class Promises:
         self._latest[COLLECTED, node, :ready] = made.ready_latest_ns
         rows = slice(1, len(service_keys) + 1)
         self._days[rows, node, :leaving] = made.leave_days
-        self._latest[rows, node, :leaving] = made.latest_ns
+        if service_keys:  # a store where goods are only collected has none
+            self._latest[rows, node, :leaving] = made.latest_ns
+
+    def set_pending(self, days: Integers) -> None:
+        """What counts as taken of some days while a decision is thought out, see ``kernels.promise.set_pending``."""
+        kernels.set_pending(self.arrays, days)
 
     def drop_pending(self) -> None:
         """A batch broke off: nothing is pending."""

@@ -76,6 +76,12 @@ class Stock:
         entries = self._index[start : start + self._skus[c.INDEX_COUNT, sku_index]].tolist()
         return [(entry >> SLOT_BITS, entry & SLOT_MASK) for entry in entries]
 
+    def slots_of_sku(self, sku_index: int) -> Integers:
+        """Slots of every cell of a SKU, in node order."""
+        start = self._skus[c.INDEX_START, sku_index]
+        slots: Integers = self._index[start : start + self._skus[c.INDEX_COUNT, sku_index]] & SLOT_MASK
+        return slots
+
     def slots_of(self, sku_indexes: Integers, node_indexes: Integers) -> Integers:
         """Slots of many pairs, −1 where there is no cell."""
         slots = np.empty(sku_indexes.size, dtype=np.int64)

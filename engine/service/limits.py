@@ -7,11 +7,11 @@ from engine.model.calendars import MINUTES_PER_DAY
 from engine.model.limits import Limits
 from engine.model.policies import NODE_GROUPS_MAX, RULES_MAX, WEIGHT_MAX
 from engine.service import fields as border
-from engine.service.convert import calendars, policies
+from engine.service.convert import calendars, policies, waves
 from engine.service.convert.fulfillment import TRACKING_CHARACTERS_MAX
 from engine.service.convert.imports import REFUSALS_TOLD_MAX
 from engine.service.convert.network import BAND_METRES_MAX, POLICIES_MAX, STEP_GRAMS_MAX, WEIGHT_GRAMS_MAX
-from engine.service.convert.orders import PICKUP_STORES_MAX
+from engine.service.convert.orders import PICKUP_STORES_MAX, WORK_NAMED_MAX
 from engine.service.convert.planning import DEMAND_1024THS_MAX
 from engine.service.convert.returns import RECEIVED_ITEMS_MAX
 
@@ -136,6 +136,12 @@ _BORDER = (
     Limit("transit_days_max", calendars.TRANSIT_DAYS_MAX, "days", f"Days that a package is on the road{_REFUSED}."),
     Limit("capacity_max", calendars.CAPACITY_MAX, "count", f"Orders or units of a node's capacity{_REFUSED}."),
     Limit("pickup_stores_max", PICKUP_STORES_MAX, "count", f"Pickup stores of one GetFulfillmentOptions{_REFUSED}."),
+    Limit(
+        "fulfillment_orders_named_max",
+        WORK_NAMED_MAX,
+        "count",
+        f"Fulfillment orders that RerouteOrder names{_REFUSED}.",
+    ),
     Limit("received_items_max", RECEIVED_ITEMS_MAX, "count", f"Items of one ReceiveReturn{_REFUSED}."),
     Limit("rules_max", RULES_MAX, "count", f"Rules of a routing policy{_REFUSED}."),
     Limit("weight_percent_max", WEIGHT_MAX, "percent", f"A weight of a routing policy{_REFUSED}."),
@@ -143,12 +149,14 @@ _BORDER = (
         "region_prefixes_max", policies.REGION_PREFIXES_MAX, "count", f"Region prefixes of a routing rule{_REFUSED}."
     ),
     Limit("distance_km_max", policies.DISTANCE_KM_MAX, "km", f"Distance that a routing rule allows{_REFUSED}."),
+    Limit("grace_period_max_ns", policies.GRACE_NS_MAX, "ns", f"Grace period of a routing policy{_REFUSED}."),
+    Limit("wave_think_max_ns", waves.THINK_NS_MAX, "ns", f"Time to think that RunWave may ask for{_REFUSED}."),
     Limit("packages_max", policies.PACKAGES_MAX, "count", f"Packages that a routing rule allows{_REFUSED}."),
     Limit("node_kinds_max", 4, "count", f"Kinds of nodes of a routing rule{_REFUSED}."),
     Limit("node_groups_max", NODE_GROUPS_MAX, "count", f"Different groups of nodes in the store{_FULL}."),
     Limit("policies_listed_max", POLICIES_MAX, "count", "Routing policies that ListRoutingPolicies returns."),
     Limit("source_seq_max", border.SEQ_MAX, "count", "The number of a feed."),
-    Limit("fulfillment_states_max", 7, "count", f"States that ListFulfillmentOrders filters by{_REFUSED}."),
+    Limit("fulfillment_states_max", 8, "count", f"States that ListFulfillmentOrders filters by{_REFUSED}."),
 )
 
 

@@ -42,6 +42,10 @@ class Orders(OrderServiceServicer):
         """Routes the short units of an order again, and ends its hold."""
         return await self._door.answer(context, request, convert.RELEASE_ORDER)
 
+    async def RerouteOrder(self, request: pb.RerouteOrderRequest, context: Context) -> pb.RerouteOrderResponse:
+        """Moves units to better nodes."""
+        return await self._door.answer(context, request, convert.REROUTE_ORDER)
+
     async def CancelOrder(self, request: pb.CancelOrderRequest, context: Context) -> pb.CancelOrderResponse:
         """Cancels what has not left."""
         return await self._door.answer(context, request, convert.CANCEL_ORDER)

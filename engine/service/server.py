@@ -26,6 +26,7 @@ from engine.service.refresh import PriceRefresher
 from engine.service.reservations import Reservations
 from engine.service.returns import Returns
 from engine.service.transfers import TransferFinder
+from engine.service.waves import WaveRunner
 from engine.settings import Settings
 from engine.snapshots import SnapshotFolder
 from engine.writer import Writer
@@ -73,6 +74,7 @@ class Server:
         self._start_ns = time.time_ns()
         self._server: ArrivalsServer | None = None
         self._refresher = PriceRefresher(settings)
+        self._waves = WaveRunner(settings)
         self._health = health.aio.HealthServicer()
 
     async def start(self) -> int:
@@ -96,13 +98,16 @@ class Server:
 
     async def open(self, writer: Writer, names: Names, journal: Journal) -> None:
         """The journal has been replayed and the writer runs: answer calls."""
-        self._refresher.start(self._door.open(writer, names, journal))
+        engine = self._door.open(writer, names, journal)
+        self._refresher.start(engine)
+        self._waves.start(engine)
         await self._tell(_SERVING)
 
     async def close(self) -> None:
         """Take nothing new: health says NOT_SERVING and calls are told to come back; those under way go on."""
         self._door.close()
         await self._refresher.close()
+        await self._waves.close()
         await self._tell(_NOT_SERVING)
 
     async def stop(self, grace_s: float) -> None:
@@ -127,7 +132,8 @@ class Server:
         orders_pb2_grpc.add_OrderServiceServicer_to_server(Orders(door, snapshots), calls)
         fulfillment_pb2_grpc.add_FulfillmentServiceServicer_to_server(Fulfillment(door), calls)
         returns_pb2_grpc.add_ReturnServiceServicer_to_server(Returns(door), calls)
-        planning = Planning(door, self._refresher, TransferFinder(self._settings.price_timeout_s), snapshots)
+        finder = TransferFinder(self._settings.price_timeout_s)
+        planning = Planning(door, self._refresher, finder, self._waves, snapshots)
         planning_pb2_grpc.add_PlanningServiceServicer_to_server(planning, calls)
         admin = Admin(door, self._settings.journal_kind, self._start_ns, snapshots, self._refresher)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, calls)

@@ -23,6 +23,7 @@ from engine.model.outcomes import (
 )
 from engine.model.policies import Applies, Form, RoutingPolicy, Rule
 from tests.builders import CHANNELS, CHART, GROUND, MINUTE_NS, NODES, POLICY, pickup, priced, ship
+from tests.property.proposals import propose
 from tests.property.twins import Twins
 
 NODE_KEYS = ("dc", "dc", "east", "west", "east", "lab")
@@ -49,6 +50,7 @@ class Busy:
             (5, self.place), (4, self.ingest), (3, self.cancel), (9, self.work), (3, self.reject), (4, self.authorize),
             (4, self.take_back), (9, self.receive), (2, self.sell), (2, self.count), (2, self.adjust), (2, self.load),
             (3, self.wait), (2, self.put), (2, self.repeat), (2, self.price), (2, self.rule), (2, self.let_go),
+            (4, self.move),
         ]  # fmt: skip
 
     def step(self) -> None:
@@ -282,7 +284,15 @@ class Busy:
             self.tell(m.ActivateRoutingPolicy, policy_key=key, version=chance.choice([0, 0, 0, 1]))
             return
         rules = chance.choice(RULES)
-        policy = RoutingPolicy(key, 900_000, key == "default", "ground", rules=rules, draft=chance.random() < 0.3)
+        policy = RoutingPolicy(
+            key,
+            900_000,
+            key == "default",
+            "ground",
+            rules=rules,
+            draft=chance.random() < 0.3,
+            grace_ns=chance.choice([0, MINUTE_NS]),
+        )
         self.tell(m.PutRoutingPolicy, policy=policy)
 
     def let_go(self) -> None:
@@ -290,6 +300,15 @@ class Busy:
         state = self.twins.oracle.state
         waiting = [each for each, order in state.orders.items() if order.short_units]
         self.tell(m.ReleaseOrder, order_id=self.pick(waiting, state.next_order_id))
+
+    def move(self) -> None:
+        """Work that nobody has begun is looked at again: alone, or together, as somebody proposed."""
+        state = self.twins.oracle.state
+        floating = [each.order_id for each in state.work.values() if each.floats]
+        ids = dict.fromkeys(self.pick(floating, state.next_order_id) for _ in range(self.chance.choice([1, 1, 2, 3])))
+        proposes = self.chance.random() < 0.4
+        moves = tuple(propose(state, order_id, self.chance) if proposes else m.Move(order_id) for order_id in ids)
+        self.tell(m.RerouteOrder, moves=moves, saving_micros_min=self.chance.choice([0, 0, 1_000_000, -2_000_000]))
 
     def wait(self) -> None:
         self.twins.store.wait(self.chance.choice([1, MINUTE_NS, 5 * MINUTE_NS, 20 * MINUTE_NS]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 from hypothesis import event
@@ -18,6 +19,7 @@ from engine.proof.oracle.rules import free, ways
 from tests.builders import NODES, PICKUP, SHIP, limits, pickup, priced, ship
 from tests.property import asked
 from tests.property.busy import Busy
+from tests.property.proposals import propose
 from tests.property.twins import Twins
 
 LIMITS = limits(reservation_legs_max=400, cells_max=512)
@@ -197,6 +199,13 @@ class Engine(RuleBasedStateMachine):
     @rule(data=DATA)
     def let_go(self, data: st.DataObject) -> None:
         self.tell(m.ReleaseOrder, order_id=self.known(data, self.twins.oracle.state.next_order_id))
+
+    @rule(data=DATA, together=st.integers(1, 3), chance=st.none() | st.randoms(use_true_random=False))
+    def move(self, data: st.DataObject, together: int, chance: Random | None) -> None:
+        state = self.twins.oracle.state
+        ids = dict.fromkeys(self.known(data, state.next_order_id) for _ in range(together))
+        moves = tuple(propose(state, order_id, chance) if chance else m.Move(order_id) for order_id in ids)
+        self.tell(m.RerouteOrder, moves=moves)
 
     @rule(claim=asked.claims(partial=False), order_key=asked.ORDER_KEYS)
     def place(self, claim: m.Claim, order_key: str) -> None:

@@ -28,7 +28,7 @@ from engine.proof.simulation.witness import NEVER_PROMISED, place_of, promised_d
 from engine.recovery import recover
 from tests.builders import NETWORK, PICKUP, SHIP, Store
 
-ROUTED = (m.Reserve, m.BatchReserve, m.PlaceOrder, m.IngestOrder, m.Reject, m.ReleaseOrder)
+ROUTED = (m.Reserve, m.BatchReserve, m.PlaceOrder, m.IngestOrder, m.Reject, m.ReleaseOrder, m.RerouteOrder)
 
 
 class Twins:
@@ -126,19 +126,15 @@ class Twins:
             elif row[0] == c.OP_LEG:
                 pair = self._keys(row[2])
                 found[-1][pair] = found[-1].get(pair, 0) + row[3]
-        new = [
-            each
-            for each in decision.documents
-            if isinstance(each, FulfillmentOrder) and each.state == FulfillmentState.OPEN
-        ]
-        if new:
-            found.append({})
-        for work in new:
-            for line in work.lines:
-                # The cell of a fulfillment line is open already: routing opens none.
-                pair = self._keys(line.slot)
-                found[-1][pair] = found[-1].get(pair, 0) + line.units
-        return found
+        by_order: dict[int, Choice] = {}
+        for work in decision.documents:
+            if isinstance(work, FulfillmentOrder) and work.state == FulfillmentState.OPEN:
+                of_order = by_order.setdefault(work.order_id, {})
+                for line in work.lines:
+                    # The cell of a fulfillment line is open already: routing opens none.
+                    pair = self._keys(line.slot)
+                    of_order[pair] = of_order.get(pair, 0) + line.units
+        return [*found, *by_order.values()]
 
     def plain(self, value: Any) -> Any:
         """A record as the oracle writes it: a slot is a SKU and a node."""

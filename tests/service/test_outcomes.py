@@ -395,4 +395,5 @@ async def test_outcome_over_the_wire(world: World, name: str) -> None:
 
 
 def test_every_outcome_is_reached() -> None:
-    assert not set(Outcome) - {expected for expected, _, _ in ACTS.values()}
+    moved = {Outcome.STALE_PLAN}  # by tests/service/test_rerouting.py
+    assert not set(Outcome) - {expected for expected, _, _ in ACTS.values()} - moved

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from engine.core import fulfillment, rebuilding, reservations
+from engine.core import fulfillment, rebuilding, rerouting, reservations
 from engine.core.claims import Planner
 from engine.core.draft import Draft
 from engine.core.machine import Machine
@@ -60,6 +60,12 @@ def days_are_never_full(patch: pytest.MonkeyPatch) -> Parts:
 def who_is_too_busy_gets_more(patch: pytest.MonkeyPatch) -> Parts:
     honest = fulfillment.allocation
     patch.setattr(fulfillment, "allocation", lambda work, sign, **_: honest(work, sign))
+    return Parts()
+
+
+def moved_units_stay_allocated(patch: pytest.MonkeyPatch) -> Parts:
+    honest = fulfillment.allocation
+    patch.setattr(rerouting, "allocation", lambda work, sign: honest(work, sign) if sign > 0 else [])
     return Parts()
 
 
@@ -326,6 +332,7 @@ DEFECTS = (
     Defect(release_loses_a_unit, ("cells",)),
     Defect(days_are_never_full, ("days", "work", "decision")),
     Defect(who_is_too_busy_gets_more, ("days", "work", "decision")),
+    Defect(moved_units_stay_allocated, ("cells", "decision")),
     Defect(snapshots_forget_promised_days, ("snapshot",)),
     Defect(expiry_comes_late, ("journal", "cells", "answer")),
     Defect(refusals_do_not_stick, ("journal", "acknowledged", "replay")),

@@ -8,7 +8,7 @@ from engine.proof.simulation.run import Plan, play
 from engine.proof.simulation.upkeep import quiet
 from tests.simulation.defects import DEFECTS, Defect
 
-WORLDS = 8
+WORLDS = 16
 
 
 def plans() -> list[Plan]:

@@ -106,6 +106,24 @@ def test_the_rules_of_then_and_what_each_said() -> None:
     assert {each.plan.rule for each in told.alternatives} == {"part"}
 
 
+def test_a_move_and_what_was_proposed() -> None:
+    """The first order moves by itself; then both change places as proposed, which the second alone would not have done."""
+    store = Store()
+    store.stock(("A", "west", 1))
+    first = store.place(ship([("A", 1)])).order.order_id
+    store.stock(("A", "dc", 1))
+    assert store.tell(m.RerouteOrder, moves=(m.Move(first),)).moved
+    second = store.place(ship([("A", 1)], "50001", service_key="express")).order.order_id
+    legs = (("A", "west", 1),), (("A", "dc", 1),)
+    moves = tuple(m.Move(each, legs=leg) for each, leg in zip((first, second), legs, strict=True))
+    assert store.tell(m.RerouteOrder, moves=moves).moved
+    alone, together = explained(store, first)[1:]
+    assert (replayed(alone).reproduced, alone.routing.proposed) == (True, False)
+    assert (replayed(together).reproduced, together.routing.proposed) == (True, True)
+    assert (nodes(store, replayed(alone)), nodes(store, replayed(together))) == ({"dc"}, {"west"})
+    assert replayed(together).alternatives[0].extra_micros < 0, "alone it would have stayed"
+
+
 def test_nodes_that_a_rule_does_not_let_serve_are_told_apart() -> None:
     store = Store()
     store.tell(m.PutNodes, nodes=(NODES[1]._replace(groups=("outlets",)),))

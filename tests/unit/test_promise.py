@@ -19,7 +19,7 @@ from engine.model.network import Node
 from engine.model.outcomes import Outcome, RejectReason
 from engine.pool.calendars import DAY_NS, MINUTE_NS, schedule
 from engine.pool.promise import HORIZON_DAYS, RENEWED_AT_ONCE, Promises
-from tests.builders import EPOCH_NS, NODES, SMALL, Store, limits, pickup, priced, ship
+from tests.builders import CHANNELS, EPOCH_NS, NODES, SKUS, SMALL, Store, limits, pickup, priced, ship
 from tests.calendars_by_hand import some_calendar
 
 TODAY = EPOCH_NS // DAY_NS
@@ -349,3 +349,12 @@ def taken_of(store: Store, node: str, day: int) -> tuple[int, int, int, int]:
     index = store.machine.pool.names.nodes.find(node)
     column = store.machine.pool.state[9][:, index * c.CAPACITY_WIDTH + day % c.CAPACITY_DAYS]
     return taken(store, node, day) if column[c.CAPACITY_DAY] == day else (0, 0, 0, 0)
+
+
+def test_a_calendar_needs_no_carrier() -> None:
+    store = Store(network=False)
+    store.tell(m.PutNodes, nodes=(NODES[1]._replace(calendar=always()),))
+    store.tell(m.PutSkus, skus=SKUS)
+    store.tell(m.PutChannels, channels=CHANNELS[:1])
+    store.stock(("A", "east", 1))
+    assert store.reserve(pickup((("A", 1),))).outcome == Outcome.OK

@@ -97,10 +97,10 @@ def _reject(state: State, work: FulfillmentOrder, order: Order, choices: Iterato
 def _elsewhere(state: State, work: FulfillmentOrder, order: Order) -> Question:
     """Shipped units may come from any node that has not rejected this order, the sixteen latest of them remembered."""
     given_back = [(leg.sku_index, leg.units) for leg in work.lines]
-    return _again(state, order, given_back, [work.node_index])
+    return again(state, order, given_back, [work.node_index])
 
 
-def _again(state: State, order: Order, lines: list[tuple[int, int]], refusers: list[int]) -> Question:
+def again(state: State, order: Order, lines: list[tuple[int, int]], refusers: list[int]) -> Question:
     nodes, skus = list(state.nodes), list(state.skus)
     rejected = [each.node_index for each in work_of(state, order) if each.state == FulfillmentState.REJECTED]
     excluded = list(dict.fromkeys([*refusers, *reversed(rejected)]))[:EXCLUDED_MAX]
@@ -133,7 +133,7 @@ def release(state: State, command: m.ReleaseOrder, choices: Iterator[Choice]) ->
         if refusal is not None:
             return OrderReply(refusal, node, order)
     wanted = [(order.lines[at].sku_index, order.lines[at].short_units) for at in short]
-    question = _again(state, order, wanted, [])
+    question = again(state, order, wanted, [])
     grant = decide(state, question, choices)
     legs = [leg._replace(line=short[leg.line]) for leg in grant.legs]
     made = make_work(state, order.order_id, question, legs, grant.boxes)

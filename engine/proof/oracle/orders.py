@@ -21,7 +21,7 @@ from engine.model.replies import Cost, OrderReply, Shortage
 from engine.proof.oracle.claims import Box, Refused, ask, boxes_by_node, decide, pairs_of, rule_name
 from engine.proof.oracle.days import take
 from engine.proof.oracle.reservations import CLOSED, close, find
-from engine.proof.oracle.rules import Question
+from engine.proof.oracle.rules import Question, policy_of
 from engine.proof.oracle.state import Choice, HeldLeg, Hold, State
 
 SHIP = FulfillmentKind.SHIP
@@ -68,6 +68,7 @@ def make_work(
 ) -> list[FulfillmentOrder]:
     """One piece of work for each node, with its packages' costs; the units become allocated."""
     made = []
+    grace_ns = policy_of(state, question.channel).grace_ns
     for node in state.nodes:
         own = [leg for leg in legs if leg.node == node]
         if not own:
@@ -93,6 +94,7 @@ def make_work(
                 ship_day=own[0].day,
                 arrival_day=_arrival_day(state, question.service, own[0].day, packages),
                 ready_hour=own[0].hour + 1,
+                release_ns=state.now_ns + grace_ns if grace_ns and question.kind == SHIP else 0,
             )
         )
         state.work[state.next_work_id] = made[-1]

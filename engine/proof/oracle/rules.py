@@ -120,5 +120,8 @@ def may_serve(state: State, candidates: Candidates, node: Node, region: str) -> 
 
 
 def free(state: State, candidates: Candidates, pair: Pair) -> int:
-    """Units that a cell has to give under a rule."""
-    return max(0, state.atf(pair) - candidates.keep_units)
+    """Units that a cell has to give under a rule; behind a fence no more than it lets through, beside what rules may keep."""
+    units = state.atf(pair)
+    if state.fence is not None:
+        units = min(units, state.fence.get(pair, 0))
+    return max(0, units - candidates.keep_units)

@@ -103,6 +103,8 @@ class State:
     requests: dict[str, tuple[int, type[Any], Any]] = field(default_factory=dict)
     decided_ns: dict[str, int] = field(default_factory=dict)
     forgotten_ns: int = 0
+    fence: dict[Pair, int] | None = None
+    """While it is asked what some cells alone could do: units that each lets through; nothing comes from any other."""
 
     # Indexes
 

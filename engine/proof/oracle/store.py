@@ -22,7 +22,7 @@ from engine.model.replies import (
     SkuAvailability,
     StatusAnswer,
 )
-from engine.proof.oracle import fulfillment, orders, prices, reservations, returns, stock
+from engine.proof.oracle import fulfillment, orders, prices, rerouting, reservations, returns, stock
 from engine.proof.oracle.claims import node_refusal, on_offer
 from engine.proof.oracle.reservations import BatchRow
 from engine.proof.oracle.state import Choice, State
@@ -102,6 +102,7 @@ class Oracle:
             m.PlaceOrder: orders.place,
             m.IngestOrder: orders.ingest,
             m.ReleaseOrder: fulfillment.release,
+            m.RerouteOrder: rerouting.reroute,
             **dict.fromkeys(fulfillment.TARGETS, fulfillment.step),
         }
         if isinstance(command, m.BatchReserve):

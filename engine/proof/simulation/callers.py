@@ -24,6 +24,7 @@ from engine.model.outcomes import (
 from engine.proof.oracle import State
 from engine.proof.simulation.history import UNKNOWN_ID, Look, Ref
 from engine.proof.simulation.ledger import Ledger
+from engine.proof.simulation.proposals import proposed
 from engine.proof.simulation.world import CHANNELS, CHART, GROUND, MINUTE_NS, NODES, POLICY, RULES, SKUS
 
 Asked = tuple[type[m.Command], dict[str, Any]]
@@ -47,7 +48,7 @@ class Callers:
             (9, self.reserve), (2, self.reserve_many), (3, self.release), (3, self.extend), (4, self.commit),
             (5, self.place), (4, self.ingest), (3, self.cancel), (10, self.work), (3, self.reject), (3, self.authorize),
             (4, self.take_back), (7, self.receive), (2, self.sell), (3, self.count), (2, self.adjust), (3, self.load),
-            (2, self.put), (2, self.price), (2, self.let_go),
+            (2, self.put), (2, self.price), (2, self.let_go), (4, self.move),
         ]  # fmt: skip
         self._actions = [action for _, action in actions]
         # Every world has other habits: what is rare in one is all that happens in another.
@@ -172,6 +173,14 @@ class Callers:
         """Somebody looks after an order that waits."""
         waiting = [each for each, order in self.state.orders.items() if order.short_units]
         return m.ReleaseOrder, {"order_id": self._pick("order", waiting)}
+
+    def move(self) -> Asked:
+        """Somebody proposes where work that nobody has begun would be better off; or asks for that."""
+        chance, state = self.chance, self.state
+        floating = [each.order_id for each in state.work.values() if each.floats]
+        picked = dict.fromkeys(self._pick("order", floating) for _ in range(chance.choice((1, 1, 2, 3))))
+        moves = tuple([proposed(chance, state, self.ledger, each) for each in picked])
+        return m.RerouteOrder, {"moves": moves, "saving_micros_min": chance.choice((0, 0, 1_000_000, -2_000_000))}
 
     def cancel(self) -> Asked:
         """A buyer thinks again."""
@@ -342,7 +351,7 @@ class Callers:
             (m.PutRoutingPolicy, {"policy": POLICY._replace(default_service_key=chance.choice(("ground", "boat")))}),
             (m.PutRoutingPolicy, {"policy": POLICY._replace(rules=chance.choice(RULES), draft=True)}),
             (m.PutRoutingPolicy, {"policy": POLICY._replace(rules=chance.choice(RULES), draft=True)}),
-            (m.PutRoutingPolicy, {"policy": POLICY._replace(rules=chance.choice(RULES))}),
+            (m.PutRoutingPolicy, {"policy": POLICY._replace(rules=chance.choice(RULES), grace_ns=chance.choice((0, 5)) * MINUTE_NS)}),
             (m.ActivateRoutingPolicy, {"policy_key": "default", "version": chance.choice((0, 0, 1))}),
             (m.ActivateRoutingPolicy, {"policy_key": "default"}),
             (m.ActivateRoutingPolicy, {"policy_key": "default"}),

@@ -10,7 +10,14 @@ from zlib import crc32
 
 from engine.model import commands as m
 from engine.model.queries import Query
-from engine.model.replies import BatchReserveReply, FulfillmentReply, OrderReply, ReserveReply, ReturnReply
+from engine.model.replies import (
+    BatchReserveReply,
+    FulfillmentReply,
+    OrderReply,
+    RerouteReply,
+    ReserveReply,
+    ReturnReply,
+)
 from engine.proof.simulation.history import UNKNOWN_ID, Again, Ask, Look, Ref
 
 T = TypeVar("T")
@@ -32,7 +39,7 @@ class Ledger:
         request_id = f"r{ask.uid}"
         if ask.under and ask.under in self.commands:
             request_id = self.commands[ask.under].request_id
-        fields = {name: self.resolve(value) for name, value in ask.fields.items()}
+        fields = {name: self._fill(value) for name, value in ask.fields.items()}
         fingerprint = crc32(f"{ask.kind.__name__} {sorted(fields.items())}".encode())
         command = ask.kind(request_id, fingerprint, **fields)
         self.commands[ask.uid] = command
@@ -73,6 +80,15 @@ class Ledger:
         refs = self._all.get(noun)
         return chance.choice(refs[-40:]) if refs else UNKNOWN_ID
 
+    def _fill(self, value: Any) -> Any:
+        """A field of a request with ids in the places of references."""
+        if isinstance(value, m.Move):
+            work_ids = tuple([self.resolve(each) for each in value.work_ids])
+            return value._replace(order_id=self.resolve(value.order_id), work_ids=work_ids)
+        if isinstance(value, tuple) and any(isinstance(each, m.Move) for each in value):
+            return tuple([self._fill(each) for each in value])
+        return self.resolve(value)
+
     def resolve(self, value: T | Ref) -> T | int:
         """The id that a reference stands for; everything else as it is."""
         if not isinstance(value, Ref):
@@ -89,6 +105,8 @@ def _ids(command: m.Command, reply: Any) -> list[tuple[str, list[int]]]:
         return [("reservation", [row[1] for row in rows if row[1]])]
     if isinstance(reply, OrderReply) and isinstance(command, m.ReleaseOrder):
         return [("work", list(reply.order.fulfillment_order_ids))] if reply.order is not None else []
+    if isinstance(reply, RerouteReply):
+        return [("work", [work_id for order in reply.orders for work_id in order.fulfillment_order_ids])]
     if isinstance(reply, OrderReply) and not isinstance(command, m.CancelOrder) and reply.order is not None:
         order = reply.order
         return [("order", [order.order_id]), ("work", list(order.fulfillment_order_ids))]

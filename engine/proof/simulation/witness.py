@@ -15,13 +15,20 @@ from engine.model import queries as q
 from engine.model.decisions import Decision
 from engine.model.orders import FulfillmentOrder, Order, Return
 from engine.model.outcomes import FulfillmentState, Outcome
-from engine.model.replies import FulfillmentOrdersAnswer, FulfillmentReply, OrderAnswer, OrderReply, ReturnReply
+from engine.model.replies import (
+    FulfillmentOrdersAnswer,
+    FulfillmentReply,
+    OrderAnswer,
+    OrderReply,
+    RerouteReply,
+    ReturnReply,
+)
 from engine.proof.oracle import Choice
 
 Pair = tuple[str, str]
 QUANTITY_COUNT = 9
 """Rows of a cell that are kept, on_hand first; the rest is derived or scratch."""
-_ROUTED = (m.Reserve, m.BatchReserve, m.PlaceOrder, m.IngestOrder, m.Reject, m.ReleaseOrder)
+_ROUTED = (m.Reserve, m.BatchReserve, m.PlaceOrder, m.IngestOrder, m.Reject, m.ReleaseOrder, m.RerouteOrder)
 
 
 def decisions_of(frame: Frame) -> list[Decision]:
@@ -68,7 +75,7 @@ class Witness:
         return sku_keys[sku], node_keys[node]
 
     def choices(self, decision: Decision, keys: tuple[list[str], list[str]]) -> Iterator[Choice]:
-        """Units by SKU and node, one entry for each claim that was granted anything. ``keys``: of SKUs and of nodes."""
+        """Units by SKU and node, one entry for each claim, or order, that was granted anything. ``keys``: of SKUs and of nodes."""
         found: list[Choice] = []
         for row in [] if decision.effects is None else decision.effects.tolist():
             if row[0] == c.OP_HOLD:
@@ -77,14 +84,14 @@ class Witness:
                 pair = self.pair(row[2], *keys)
                 found[-1][pair] = found[-1].get(pair, 0) + row[3]
         work = [each for each in decision.documents if isinstance(each, FulfillmentOrder)]
-        new = [each for each in work if each.state == FulfillmentState.OPEN]
-        if new:
-            found.append({})
-        for each in new:
-            for line in each.lines:
-                pair = self.pair(line.slot, *keys)
-                found[-1][pair] = found[-1].get(pair, 0) + line.units
-        return iter(found)
+        by_order: dict[int, Choice] = {}
+        for each in work:
+            if each.state == FulfillmentState.OPEN:
+                of_order = by_order.setdefault(each.order_id, {})
+                for line in each.lines:
+                    pair = self.pair(line.slot, *keys)
+                    of_order[pair] = of_order.get(pair, 0) + line.units
+        return iter([*found, *by_order.values()])
 
     def plain(self, value: Any) -> Any:
         """An answer or a record as the oracle writes it: a slot is a SKU and a node."""
@@ -95,6 +102,8 @@ class Witness:
             return value._replace(routings=())  # how a plan came about is the engine's own to tell
         if isinstance(value, OrderReply | OrderAnswer):
             return value._replace(order=self.plain(value.order))
+        if isinstance(value, RerouteReply):
+            return value._replace(orders=tuple(self.plain(each) for each in value.orders))
         if isinstance(value, FulfillmentReply):
             replacements = tuple(self.plain(each) for each in value.replacements)
             return value._replace(fulfillment_order=self.plain(value.fulfillment_order), replacements=replacements)

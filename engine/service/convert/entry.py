@@ -79,6 +79,7 @@ _DETAIL = {
     Outcome.INSUFFICIENT_STOCK: "There are not enough units{}.",
     Outcome.PARTIAL: "Done in part{}.",
     Outcome.NO_PLAN: "There are units, but the routing policy allows no plan for them{}.",
+    Outcome.STALE_PLAN: "What was proposed for the order{} cannot be done any more; it stays as it was.",
     Outcome.INVALID_TRANSITION: "The present state{} does not allow this step.",
     Outcome.UNITS_EXCEEDED: "There are fewer units open{} than were asked for.",
     Outcome.NO_RETURN_NODE: "No node may take the goods back{}.",

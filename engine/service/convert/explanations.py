@@ -24,6 +24,7 @@ def add_explanations(messages: Any, explained: Iterable[Explanation], names: Nam
             rejected_fulfillment_order_id=routing.rejected_id,
             replayed=replayed is not None,
             obstacle=obstacle,
+            proposed=routing.proposed,
         )
         if routing.package_count:
             fill_money(message.total_cost, routing.total_micros, names)

@@ -38,7 +38,9 @@ def list_fulfillment_orders(request: pb.ListFulfillmentOrdersRequest, rules: Rul
     states = tuple([check.word(f"states[{at}]", state, _STATES) for at, state in enumerate(request.states)])
     check.done()
     states = states or (ALL_STATES if order_id else WORK_TO_DO)
-    return ListFulfillmentOrders(seq, node_key, order_id, states, read_token(_CALL, request.page_token), page_size)
+    after_id = read_token(_CALL, request.page_token)
+    with_unreleased = request.with_unreleased or bool(order_id)
+    return ListFulfillmentOrders(seq, node_key, order_id, states, after_id, page_size, with_unreleased)
 
 
 def fill_fulfillment_order(message: pb.FulfillmentOrder, work: FulfillmentOrder, order_key: str, names: Names) -> None:
@@ -62,6 +64,8 @@ def fill_fulfillment_order(message: pb.FulfillmentOrder, work: FulfillmentOrder,
     message.ship_date, message.arrival_date = promised_date(work.ship_day), promised_date(work.arrival_day)
     if work.ready_hour:
         message.ready_hour = work.ready_hour - 1
+    if work.release_ns:
+        fill_time(message.release_time, work.release_ns)
 
 
 def _fill_list(response: pb.ListFulfillmentOrdersResponse, reply: FulfillmentOrdersAnswer, names: Names) -> None:

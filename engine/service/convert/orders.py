@@ -2,11 +2,21 @@
 
 from typing import Any
 
-from engine.model.commands import CancelOrder, Claim, Command, IngestOrder, PlaceOrder, PricedLines, ReleaseOrder
+from engine.model.commands import (
+    CancelOrder,
+    Claim,
+    Command,
+    IngestOrder,
+    Move,
+    PlaceOrder,
+    PricedLines,
+    ReleaseOrder,
+    RerouteOrder,
+)
 from engine.model.orders import Order
-from engine.model.outcomes import CommandKind, FulfillmentKind
+from engine.model.outcomes import CommandKind, FulfillmentKind, Outcome
 from engine.model.queries import GetFulfillmentOptions, GetOrder
-from engine.model.replies import OptionsAnswer, OrderAnswer, OrderReply
+from engine.model.replies import OptionsAnswer, OrderAnswer, OrderReply, RerouteReply
 from engine.pool.names import Names
 from engine.service.convert.calendars import promised_date
 from engine.service.convert.entry import Entry
@@ -15,6 +25,7 @@ from engine.service.fields import Check, Rules, fingerprint
 from stockpool.v1 import orders_pb2 as pb
 
 PICKUP_STORES_MAX = 50
+WORK_NAMED_MAX = 1_000
 
 
 def get_fulfillment_options(request: pb.GetFulfillmentOptionsRequest, rules: Rules) -> GetFulfillmentOptions:
@@ -134,6 +145,20 @@ def release_order(request: pb.ReleaseOrderRequest, rules: Rules) -> ReleaseOrder
     return ReleaseOrder(request_id, fingerprint(request, CommandKind.RELEASE_ORDER), order_id)
 
 
+def reroute_order(request: pb.RerouteOrderRequest, rules: Rules) -> RerouteOrder:
+    """An order whose units might be better off elsewhere."""
+    check = rules.check()
+    request_id = check.request_id(request.request_id)
+    order_id = check.id("order_id", request.order_id)
+    saving = check.cost("saving_min", request.saving_min)
+    known = request.fulfillment_order_ids
+    check.count("fulfillment_order_ids", len(known), "fulfillment_orders_named_max", WORK_NAMED_MAX, least=0)
+    work_ids = tuple([check.id(f"fulfillment_order_ids[{at}]", each) for at, each in enumerate(known)])
+    check.done()
+    mark = fingerprint(request, CommandKind.REROUTE_ORDER)
+    return RerouteOrder(request_id, mark, (Move(order_id, work_ids),), saving)
+
+
 def cancel_order(request: pb.CancelOrderRequest, rules: Rules) -> CancelOrder:
     """Units that have not left."""
     check = rules.check()
@@ -213,9 +238,18 @@ def _fill_order(response: Any, reply: OrderReply | OrderAnswer, names: Names) ->
         fill_order(response.order, reply.order, names)
 
 
+def _fill_rerouted(response: pb.RerouteOrderResponse, reply: RerouteReply, names: Names) -> None:
+    for order in reply.orders:
+        fill_order(response.order, order, names)
+    if reply.outcome == Outcome.OK:
+        response.moved = reply.moved
+        fill_money(response.saving, reply.saving_micros, names)
+
+
 GET_FULFILLMENT_OPTIONS = Entry(get_fulfillment_options, pb.GetFulfillmentOptionsResponse, _fill_options)
 PLACE_ORDER = Entry(place_order, pb.PlaceOrderResponse, _fill_placed)
 INGEST_ORDER = Entry(ingest_order, pb.IngestOrderResponse, _fill_placed)
 RELEASE_ORDER = Entry(release_order, pb.ReleaseOrderResponse, _fill_routed)
+REROUTE_ORDER = Entry(reroute_order, pb.RerouteOrderResponse, _fill_rerouted)
 CANCEL_ORDER = Entry(cancel_order, pb.CancelOrderResponse, _fill_order)
 GET_ORDER = Entry(get_order, pb.GetOrderResponse, _fill_order)

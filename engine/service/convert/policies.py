@@ -4,6 +4,7 @@ from typing import Any
 
 from engine.core.policies import contradictions
 from engine.model.commands import ActivateRoutingPolicy, PutRoutingPolicy
+from engine.model.limits import SECOND_NS
 from engine.model.outcomes import AfterAction, CommandKind, NodeKind
 from engine.model.policies import (
     NODE_GROUPS_MAX,
@@ -21,12 +22,13 @@ from engine.model.replies import PolicyReply
 from engine.pool.names import Names
 from engine.service.convert.entry import Entry
 from engine.service.convert.wording import fill_money
-from engine.service.fields import Check, Rules, allowed, fingerprint
+from engine.service.fields import Check, Rules, allowed, fingerprint, nanoseconds
 from stockpool.v1 import network_pb2 as pb
 
 REGION_PREFIXES_MAX = 100
 DISTANCE_KM_MAX = 50_000
 PACKAGES_MAX = 100
+GRACE_NS_MAX = 7 * 86_400 * SECOND_NS
 TOLD_WEIGHTS = Weights._fields[:-1]
 """Lateness is not among them yet: no order carries a promise."""
 
@@ -57,7 +59,17 @@ def routing_policy(check: Check, path: str, message: pb.RoutingPolicy) -> Routin
         rules=tuple([_rule(check, f"{path}rules[{index}].", rule) for index, rule in enumerate(message.rules)]),
         draft=message.draft,
         shadow=message.shadow,
+        grace_ns=_grace_ns(check, f"{path}grace_period", message) if message.HasField("grace_period") else 0,
     )
+
+
+def _grace_ns(check: Check, path: str, message: pb.RoutingPolicy) -> int:
+    grace_ns = nanoseconds(message.grace_period)
+    if grace_ns < 0:
+        check.wrong(path, f"must not be negative, got {grace_ns / SECOND_NS:g} s")
+    elif grace_ns > GRACE_NS_MAX:
+        check.over(path, f"is {grace_ns / SECOND_NS:g} s", "grace_period_max_ns", GRACE_NS_MAX)
+    return grace_ns
 
 
 def _weights(check: Check, path: str, message: pb.RoutingWeights) -> Weights:
@@ -131,6 +143,8 @@ def fill_policy(message: pb.RoutingPolicy, policy: RoutingPolicy, names: Names) 
     message.version = policy.version
     message.draft = policy.draft
     message.shadow = policy.shadow
+    if policy.grace_ns:
+        message.grace_period.seconds, message.grace_period.nanos = divmod(policy.grace_ns, SECOND_NS)
 
 
 def _fill_rule(message: pb.RoutingRule, rule: Rule, names: Names) -> None:
