@@ -81,7 +81,7 @@ class Machine:
             m.AdjustStock: _Case(kind.ADJUST_STOCK, lambda x, _: stock.decide_adjust(pool, x)),
             m.SetStock: _Case(kind.SET_STOCK, lambda x, _: stock.decide_set(pool, x)),
             m.ReceiveStock: _Case(kind.RECEIVE_STOCK, lambda x, _: stock.decide_receive(pool, x)),
-            m.RecordSale: _Case(kind.RECORD_SALE, lambda x, _: stock.decide_sale(pool, x)),
+            m.RecordSale: _Case(kind.RECORD_SALE, lambda x, now: stock.decide_sale(pool, planner, x, now)),
             m.ImportStock: _Case(kind.IMPORT_STOCK, lambda x, _: stock.decide_import(pool, x)),
             m.Reserve: _Case(kind.RESERVE, lambda x, now: reservations.decide_reserve(pool, planner, x, now)),
             m.BatchReserve: _Case(
@@ -173,6 +173,8 @@ class Machine:
         except CapacityExhausted:
             return None
         if any(reply.outcome == Outcome.CAPACITY_EXHAUSTED for reply in judged.replies):
+            return None
+        if any(reservations.might_displace(self.pool, *each) for each in zip(claims, judged.replies, strict=True)):
             return None
         decisions = []
         row = 0

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from engine.core.claims import BOOKED, Package, Plan, Planner, Question, ask, refused_by
+from engine.core.displacement import new_work, room_for
 from engine.core.draft import Draft
 from engine.core.fulfillment import allocation, make_work, order_state, routing_of, with_work
 from engine.kernels import columns as c
@@ -64,9 +65,11 @@ def _draft(
     packages: Sequence[Package],
     reply: OrderReply,
     effects: list[EffectRow],
+    *,
+    after: int = 0,
 ) -> Draft:
     """Allocate the legs and hand out the work. From here on nothing may fail."""
-    work = make_work(pool, order, legs, packages, order.placed_ns)
+    work = make_work(pool, order, legs, packages, order.placed_ns, after=after)
     order = order._replace(
         fulfillment_order_ids=tuple(each.fulfillment_order_id for each in work),
         state=order_state(order.lines, (each.state for each in work), on_hold=order.on_hold),
@@ -103,6 +106,15 @@ def decide_place(pool: Pool, planner: Planner, command: PlaceOrder, now_ns: int)
     if refusal is not None:
         return Draft(refusal)
     plan = planner.plan(question)
+    displaced = room_for(pool, planner, question, plan.outcome)
+    if displaced is not None:
+        with displaced.overlay(pool, planner).thought():
+            pinned = planner.plan(question)
+        if pinned.outcome == Outcome.OK:
+            moves = displaced.draft(pool, now_ns)
+            draft = _booked(pool, question, command, pinned, now_ns, after=new_work(pool, moves))
+            effects, documents = [*moves.effects, *draft.effects], moves.documents + draft.documents
+            return draft._replace(effects=effects, documents=documents)
     if not plan.granted and plan.after not in BOOKED:
         return Draft(
             OrderReply(plan.outcome, refused_by(pool, question, plan.outcome, plan.rule), shortages=plan.shortages)
@@ -122,7 +134,9 @@ def decide_ingest(pool: Pool, planner: Planner, command: IngestOrder, now_ns: in
     return _booked(pool, question, command, planner.plan(question), now_ns)
 
 
-def _booked(pool: Pool, question: Question, command: PlaceOrder | IngestOrder, plan: Plan, now_ns: int) -> Draft:
+def _booked(
+    pool: Pool, question: Question, command: PlaceOrder | IngestOrder, plan: Plan, now_ns: int, *, after: int = 0
+) -> Draft:
     """Make the order, whatever the plan granted; the rest is short, and waits on hold where a rule says so."""
     postal_code = command.claim.postal_code if command.claim else ""
     order = _new_order(pool, question, command, postal_code, now_ns)
@@ -132,7 +146,7 @@ def _booked(pool: Pool, question: Question, command: PlaceOrder | IngestOrder, p
     order = order._replace(lines=lines, routings=(routing_of(pool, kind, plan.cost),), on_hold=on_hold)
     shortages = shortages_of(lines)
     reply = OrderReply(Outcome.PARTIAL if shortages else Outcome.OK, "", None, plan.cost, shortages)
-    return _draft(pool, order, plan.legs, plan.packages, reply, [])
+    return _draft(pool, order, plan.legs, plan.packages, reply, [], after=after)
 
 
 def shortages_of(lines: Sequence[OrderLine]) -> tuple[Shortage, ...]:

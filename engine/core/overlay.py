@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 
@@ -58,25 +59,49 @@ class Overlay:
         entry[0] += orders
         entry[1] += units
 
+    def take_units(self, units: Mapping[int, int]) -> None:
+        """These units by slot are taken, by somebody who needs no day."""
+        for slot, count in units.items():
+            self._units[slot] += count
+
+    def copy(self) -> Overlay:
+        """The same, to think on from here."""
+        other = Overlay(self._pool, self._planner)
+        other._units.update(self._units)
+        other._days.update({key: list(taken) for key, taken in self._days.items()})
+        return other
+
     def plan(self, question: Question, fence: Mapping[int, int] | None = None) -> Plan:
         """The router's answer. ``fence``: the slots that may serve, each with its units, or WHOLE for all that it has."""
+        with self.applied(*self._columns(question, fence)):
+            return self._planner.plan(question)
+
+    def thought(self) -> AbstractContextManager[None]:
+        """While it is entered, whatever the planner is asked is asked of this."""
+        return self.applied(*self._own())
+
+    @contextmanager
+    def applied(self, slots: Integers, units: Integers) -> Iterator[None]:
+        """Units by slot and the days are pending while this is entered."""
         pending = self._pool.state[0][c.PENDING]
-        slots, units = self._columns(question, fence)
         days = np.array([(*key, *taken) for key, taken in self._days.items()], dtype=np.int64).reshape(-1, 4)
         pending[slots] = units
         if len(days):
             self._pool.promises.set_pending(days)
         try:
-            return self._planner.plan(question)
+            yield
         finally:
             pending[slots] = 0
             if len(days):
                 days[:, 2:] = 0
                 self._pool.promises.set_pending(days)
 
+    def _own(self) -> tuple[Integers, Integers]:
+        return np.array([*self._units], dtype=np.int64), np.array([*self._units.values()], dtype=np.int64)
+
     def _columns(self, question: Question, fence: Mapping[int, int] | None) -> tuple[Integers, Integers]:
         """Slots, and the units of each that count as taken. Of a slot that is named twice the last one counts."""
-        own = np.array([*self._units], dtype=np.int64), np.array([*self._units.values()], dtype=np.int64)
+        own = self._own()
         if fence is None:
             return own
         free = self._pool.state[0][c.ATF]

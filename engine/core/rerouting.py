@@ -97,6 +97,13 @@ def decide_reroute(pool: Pool, planner: Planner, command: RerouteOrder, now_ns: 
     return moved(pool, found, plans, saving, now_ns)
 
 
+def floating_of(pool: Pool, order: Order) -> Floating:
+    """What floats of an order, for the router to choose."""
+    work = floating_work(pool, order)
+    question, indexes = question_of(pool, order, work)
+    return Floating(order, work, indexes, question, ())
+
+
 def _floating(pool: Pool, move: Move) -> Floating | RerouteReply:
     order = pool.orders.orders.get(move.order_id)
     if order is None:
@@ -106,7 +113,6 @@ def _floating(pool: Pool, move: Move) -> Floating | RerouteReply:
         return RerouteReply(Outcome.STALE_PLAN, str(move.order_id))
     if not work:
         return RerouteReply(Outcome.INVALID_TRANSITION, order.state.name, (order,))
-    question, indexes = question_of(pool, order, work)
     names = pool.names
     cells: defaultdict[int, int] = defaultdict(int)
     for sku_key, node_key, units in move.legs:
@@ -115,7 +121,7 @@ def _floating(pool: Pool, move: Move) -> Floating | RerouteReply:
         if slot < 0:
             return RerouteReply(Outcome.STALE_PLAN, str(move.order_id))
         cells[slot] += units
-    return Floating(order, work, indexes, question, tuple(cells.items()))
+    return floating_of(pool, order)._replace(proposed=tuple(cells.items()))
 
 
 def _plans(pool: Pool, planner: Planner, found: Sequence[Floating]) -> list[Plan] | RerouteReply:

@@ -7,12 +7,14 @@ import numpy as np
 
 from engine.core.batches import ask_many
 from engine.core.claims import OUTCOME, Planner, Question, ask, cost_of, refused_by
+from engine.core.displacement import room_for
 from engine.core.draft import Draft
 from engine.kernels import columns as c
 from engine.kernels import reservations as kernels
 from engine.kernels.zones import Integers
 from engine.model.commands import BatchReserve, Claim, ExtendReservation, ReleaseReservation, Reserve
-from engine.model.outcomes import Outcome, ReservationState
+from engine.model.decisions import EffectRow
+from engine.model.outcomes import FulfillmentKind, Outcome, ReservationState
 from engine.model.replies import BatchReserveReply, ExtendReply, Leg, Plain, ReserveReply
 from engine.pool.pool import Pool
 from engine.pool.reservations import CLOSED_OUTCOME, Reservation
@@ -77,6 +79,11 @@ def decide_reserves(pool: Pool, planner: Planner, claims: Sequence[Claim], now_n
     return Judged(replies, row_counts, effects)
 
 
+def matrix_of(rows: Sequence[EffectRow] | Integers) -> Integers:
+    """Effects as a matrix."""
+    return np.array(rows, dtype=np.int64).reshape(-1, c.EFFECT_WIDTH)
+
+
 def _told_legs(pool: Pool, planner: Planner) -> list[Leg]:
     """All legs that were just granted, as callers are told them."""
     legs = planner.granted[1][: planner.counts[1]]
@@ -85,13 +92,30 @@ def _told_legs(pool: Pool, planner: Planner) -> list[Leg]:
     return list(map(Leg, lines, skus, nodes, units))
 
 
+def might_displace(pool: Pool, claim: Claim, reply: ReserveReply) -> bool:
+    """Whether a claim that did not get everything might, if floating work gave way to it: then it is decided alone."""
+    if claim.kind != FulfillmentKind.PICKUP or reply.outcome not in (Outcome.INSUFFICIENT_STOCK, Outcome.PARTIAL):
+        return False
+    return pool.orders.has_open_work(pool.names.nodes.find(claim.pickup_node_key))
+
+
 def decide_reserve(pool: Pool, planner: Planner, command: Reserve, now_ns: int) -> Draft:
-    """One claim."""
+    """One claim. What is to be collected drives floating work away where that makes room for all of it."""
     try:
         judged = decide_reserves(pool, planner, (command.claim,), now_ns)
+        reply = judged.replies[0]
+        question = ask(pool, command.claim, now_ns)
+        displaced = room_for(pool, planner, question, reply.outcome)
+        if displaced is not None:
+            with displaced.overlay(pool, planner).thought():
+                pinned = decide_reserves(pool, planner, (command.claim,), now_ns)
+            if pinned.replies[0].outcome == Outcome.OK:
+                moves = displaced.draft(pool, now_ns)
+                effects = np.concatenate([pinned.effects[:1], matrix_of(moves.effects), pinned.effects[1:]])
+                return Draft(pinned.replies[0], effects, moves.documents)
     except CapacityExhausted as full:
         return Draft(ReserveReply(Outcome.CAPACITY_EXHAUSTED, full.limit))
-    return Draft(judged.replies[0], judged.effects)
+    return Draft(reply, judged.effects)
 
 
 def _why(pool: Pool, question: Question, row: list[int]) -> str:

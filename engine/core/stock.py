@@ -4,7 +4,8 @@ from collections import defaultdict
 
 import numpy as np
 
-from engine.core.claims import merged
+from engine.core.claims import Planner, merged
+from engine.core.displacement import room_for_sale
 from engine.core.draft import Draft
 from engine.kernels import columns as c
 from engine.kernels.zones import Integers
@@ -168,8 +169,8 @@ def decide_receive(pool: Pool, command: ReceiveStock) -> Draft:
     return Draft(Plain(Outcome.OK), booked[1], (), command.reference)
 
 
-def decide_sale(pool: Pool, command: RecordSale) -> Draft:
-    """Goods that were sold are gone, whatever was promised; what that broke is told as shortages."""
+def decide_sale(pool: Pool, planner: Planner, command: RecordSale, now_ns: int) -> Draft:
+    """Goods that were sold are gone, whatever was promised. Work that no node has begun gives way; what is broken then is told as shortages."""
     if pool.names.channels.find(command.channel_key) < 0:
         return Draft(SaleReply(Outcome.UNKNOWN_CHANNEL, command.channel_key))
     booked = _book(pool, command.node_key, command.lines, -1, StockReason.SALE)
@@ -178,13 +179,20 @@ def decide_sale(pool: Pool, command: RecordSale) -> Draft:
     slots, effects = booked
     node = pool.names.nodes.find(command.node_key)
     skus = [pool.names.skus.find(sku_key) for sku_key in merged(command.lines)]
+    displaced = Draft(Plain(Outcome.OK))
+    if pool.orders.has_open_work(node):
+        opened = {effect[3] for effect in effects if effect[0] == c.OP_OPEN_CELL}
+        sold = zip(slots, merged(command.lines).values(), strict=True)
+        known = {slot: units for slot, units in sold if slot not in opened}
+        displaced = room_for_sale(pool, planner, known).draft(pool, now_ns)
     moves: defaultdict[int, list[EffectRow]] = defaultdict(list)
+    effects = [*effects, *displaced.effects]
     for effect in effects:
         if effect[0] == c.OP_MOVE:
             moves[effect[1]].append(effect)
     after = [cell_after(_present(pool, (sku, node)), moves[slot], slot) for sku, slot in zip(skus, slots, strict=True)]
     shortages = tuple(cell for cell in after if cell.atf < 0)
-    return Draft(SaleReply(Outcome.OK, "", shortages), effects, (), command.reference)
+    return Draft(SaleReply(Outcome.OK, "", shortages), effects, displaced.documents, command.reference)
 
 
 def decide_import(pool: Pool, command: ImportStock) -> Draft:

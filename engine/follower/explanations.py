@@ -86,15 +86,15 @@ def _require_near(seq: int, snapshots: SnapshotFolder | None, replay_max: int | 
 
 
 def _explained(machine: Machine, decision: Decision, order: Order, routing: Routing) -> Replayed:
-    if decision.kind in RESERVING:
+    if routing.kind == CommandKind.REROUTE_ORDER:
+        asked = _moved(machine, decision, order.order_id)
+    elif decision.kind in RESERVING:
         asked = next(each for each in reserved(machine, decision) if each.reservation_id == routing.reservation_id)
     elif decision.kind == CommandKind.REJECT:
         asked = _rejected(machine, decision, order.order_id, routing.rejected_id)
     elif decision.kind == CommandKind.RELEASE_ORDER:
         question = asked_again(machine.pool, machine.pool.orders.orders[order.order_id])
         asked = Asked(question, _new_units(decision, order.order_id), {})
-    elif decision.kind == CommandKind.REROUTE_ORDER:
-        asked = _moved(machine, decision, order.order_id)
     else:
         asked = placed(machine, decision, order.order_id)
     return machine.explain(asked.question, asked.granted, asked.taken, decision.now_ns, proposed=routing.proposed)
@@ -118,7 +118,7 @@ def placed(machine: Machine, decision: Decision, order_id: int) -> Asked:
         value_micros=value_of(machine.pool, lines),
         books=True,
     )
-    return Asked(question, _new_units(decision, order_id), {}, order_id)
+    return Asked(question, _new_units(decision, order_id), _given_way(decision), order_id)
 
 
 def _rejected(machine: Machine, decision: Decision, order_id: int, rejected_id: int) -> Asked:
@@ -132,18 +132,48 @@ def _rejected(machine: Machine, decision: Decision, order_id: int, rejected_id: 
 
 
 def _moved(machine: Machine, decision: Decision, order_id: int) -> Asked:
-    """What floated was given back by all orders of the decision, and those before this one took theirs again."""
-    pool, taken = machine.pool, defaultdict[int, int](int)
-    orders = [each.order_id for each in decision.documents if isinstance(each, Order)]
-    for moved_id in orders:
+    """What floated was given back, and those before this order took theirs again: by all orders that move together, or by one after the other
+    where they give way to something, whose units were taken before.
+    """
+    pool, taken = machine.pool, defaultdict[int, int](int, _pinned(decision))
+    made = [each for each in decision.documents if isinstance(each, Order)]
+    orders = [each.order_id for each in made if each.order_id in pool.orders.orders]
+    at = orders.index(order_id)
+    together = decision.kind == CommandKind.REROUTE_ORDER
+    for moved_id in orders if together else orders[: at + 1]:
         for slot, units in cells_of(floating_work(pool, pool.orders.orders[moved_id])):
             taken[slot] -= units
-    for earlier_id in orders[: orders.index(order_id)]:
+    for earlier_id in orders[:at]:
         for slot, units in _new_units(decision, earlier_id).items():
             taken[slot] += units
     order = pool.orders.orders[order_id]
     question, _ = question_of(pool, order, floating_work(pool, order))
     return Asked(question, _new_units(decision, order_id), dict(taken))
+
+
+def _pinned(decision: Decision) -> dict[int, int]:
+    """Units by slot that a decision took where work had to give way: sold at a till, held or ordered to be collected."""
+    units: defaultdict[int, int] = defaultdict(int)
+    for operation, first, second, third, _, _ in [] if decision.effects is None else decision.effects.tolist():
+        if operation == c.OP_MOVE and second == c.ON_HAND:
+            units[first] -= third
+        elif operation == c.OP_LEG:
+            units[second] += third
+    for each in decision.documents:
+        if isinstance(each, FulfillmentOrder) and each.kind == FulfillmentKind.PICKUP:
+            for line in each.lines:
+                units[line.slot] += line.units
+    return dict(units)
+
+
+def _given_way(decision: Decision) -> dict[int, int]:
+    """Units by slot that floating work left for what the decision pinned, below zero: they were free to it."""
+    units: defaultdict[int, int] = defaultdict(int)
+    for each in decision.documents:
+        if isinstance(each, FulfillmentOrder) and each.state == FulfillmentState.MOVED:
+            for line in each.lines:
+                units[line.slot] -= line.units
+    return dict(units)
 
 
 def _new_units(decision: Decision, order_id: int) -> dict[int, int]:
@@ -161,7 +191,7 @@ def reserved(machine: Machine, decision: Decision) -> Iterator[Asked]:
 
     What was asked for is what was granted and, where the reply tells it, what was not. ``taken`` goes on growing as the next ones are asked for.
     """
-    taken: defaultdict[int, int] = defaultdict(int)
+    taken: defaultdict[int, int] = defaultdict(int, _given_way(decision))
     holds: list[tuple[list[int], list[list[int]]]] = []
     for row in [] if decision.effects is None else decision.effects.tolist():
         if row[0] == c.OP_HOLD:

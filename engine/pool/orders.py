@@ -76,6 +76,14 @@ class OrderBook:
         """Open fulfillment orders of a node, by id."""
         return (self.fulfillment_orders[work_id] for work_id in self._open_work.get(node_index, ()))
 
+    def latest_work_of_node(self, node_index: int) -> Iterator[FulfillmentOrder]:
+        """The same from the newest on."""
+        return (self.fulfillment_orders[work_id] for work_id in reversed(self._open_work.get(node_index, {})))
+
+    def has_open_work(self, node_index: int) -> bool:
+        """Whether a node has any."""
+        return bool(self._open_work.get(node_index))
+
     def work_of_order(self, order: Order) -> Iterator[FulfillmentOrder]:
         """Fulfillment orders of an order, by id."""
         return (self.fulfillment_orders[work_id] for work_id in order.fulfillment_order_ids)

@@ -9,7 +9,9 @@ import pytest
 
 from engine.kernels import columns as c
 from engine.model.commands import BatchReserve, ClaimColumns, SetStock
-from engine.model.outcomes import CommandKind, Outcome
+from engine.model.decisions import Decision
+from engine.model.orders import FulfillmentOrder
+from engine.model.outcomes import CommandKind, FulfillmentState, Outcome
 from tests.builders import limits, pickup, ship
 from tests.property.busy import Busy
 from tests.property.twins import Twins
@@ -47,15 +49,25 @@ def test_a_long_day(seed: int) -> None:
     assert len(twins.store.decisions) > LIMITS.request_ids_remembered, "requests were forgotten"
 
 
+def moves_work(decision: Decision) -> bool:
+    return any(
+        isinstance(each, FulfillmentOrder) and each.state == FulfillmentState.MOVED for each in decision.documents
+    )
+
+
 def test_the_days_reach_everything() -> None:
     """What a day never does, it does not prove."""
     seen: Counter[tuple[CommandKind, Outcome]] = Counter()
+    moving: Counter[CommandKind] = Counter()
     for seed in range(3):
         twins = Twins(LIMITS)
         busy = Busy(twins, 100 + seed)
         for _ in range(STEPS):
             busy.step()
         seen.update((decision.kind, Outcome(decision.outcome)) for decision in twins.store.decisions)
+        moving.update(decision.kind for decision in twins.store.decisions if moves_work(decision))
+    moved_by = {CommandKind.REROUTE_ORDER, CommandKind.RECORD_SALE, CommandKind.RESERVE}
+    assert set(moving) >= moved_by, moving
     good = {kind for kind, outcome in seen if outcome in (Outcome.OK, Outcome.PARTIAL)}
     assert good == set(CommandKind), set(CommandKind) - good
     refused = {outcome for _, outcome in seen}

@@ -32,21 +32,21 @@ class Floating:
 def reroute(state: State, command: m.RerouteOrder, choices: Iterator[Choice]) -> RerouteReply:
     chosen = list(choices)
     found = []
-    for move in command.moves:
-        floating = _floating(state, move)
+    for each in command.moves:
+        floating = _floating(state, each)
         if isinstance(floating, RerouteReply):
             return floating
         found.append(floating)
-    before = [_as_it_stands(state, each) for each in found]
+    before = [as_it_stands(state, each) for each in found]
     grants = _elsewhere(state, found, chosen)
     if isinstance(grants, RerouteReply):
         return grants
     unmoved = RerouteReply(Outcome.OK, "", tuple(each.order for each in found))
-    if not chosen and any(_is_split(grant) for grant in grants):
+    if not chosen and any(is_split(grant) for grant in grants):
         return unmoved  # which split the engine thought of is not known
     saving, must_go = 0, False
     for floating, old, new in zip(found, before, grants, strict=True):
-        if new.outcome != Outcome.OK or (old is not None and _is_later(state, floating, new)):
+        if new.outcome != Outcome.OK or (old is not None and is_later(state, floating, new)):
             return unmoved
         assert new.cost is not None
         if old is None:
@@ -55,7 +55,7 @@ def reroute(state: State, command: m.RerouteOrder, choices: Iterator[Choice]) ->
             saving += old - new.cost.total
     if not must_go and saving < max(1, command.saving_micros_min):
         return unmoved
-    return _move(state, found, grants, saving)
+    return move(state, found, grants, saving)
 
 
 def _floating(state: State, move: m.Move) -> Floating | RerouteReply:
@@ -68,22 +68,34 @@ def _floating(state: State, move: m.Move) -> Floating | RerouteReply:
         return RerouteReply(Outcome.STALE_PLAN, str(move.order_id))
     if not work:
         return RerouteReply(Outcome.INVALID_TRANSITION, order.state.name, (order,))
-    units: dict[int, int] = {}
-    for each in work:
-        for line in each.lines:
-            units[line.line_index] = units.get(line.line_index, 0) + line.units
-    indexes = sorted(units)
     proposed: Choice = {}
     for sku, node, count in move.legs:
         if (sku, node) not in state.cells:
             return RerouteReply(Outcome.STALE_PLAN, str(move.order_id))
         proposed[sku, node] = proposed.get((sku, node), 0) + count
+    floating = floating_of(state, order)
+    floating.proposed = proposed
+    return floating
+
+
+def floating_of(state: State, order: Order) -> Floating:
+    """What floats of an order, for the engine to choose."""
+    work = [
+        each
+        for each in work_of(state, order)
+        if each.state == FulfillmentState.OPEN and each.kind == FulfillmentKind.SHIP
+    ]
+    units: dict[int, int] = {}
+    for each in work:
+        for line in each.lines:
+            units[line.line_index] = units.get(line.line_index, 0) + line.units
+    indexes = sorted(units)
     question = again(state, order, [(order.lines[at].sku_index, units[at]) for at in indexes], [])
-    return Floating(order, work, indexes, question, proposed)
+    return Floating(order, work, indexes, question, {})
 
 
 @contextmanager
-def _given_back(state: State, found: list[Floating]) -> Iterator[None]:
+def given_back(state: State, found: list[Floating]) -> Iterator[None]:
     for floating in found:
         allocate(state, floating.work, -1)
     yield
@@ -104,7 +116,7 @@ def _fenced(state: State, question: Question, cells: Choice) -> Iterator[None]:
     state.fence = None
 
 
-def _as_it_stands(state: State, floating: Floating) -> int | None:
+def as_it_stands(state: State, floating: Floating) -> int | None:
     """What the work costs where it is; ``None`` when it cannot be done there."""
     standing: Choice = {}
     for each in floating.work:
@@ -113,7 +125,7 @@ def _as_it_stands(state: State, floating: Floating) -> int | None:
             standing[pair] = standing.get(pair, 0) + line.units
     skus = [sku for sku, _ in standing]
     is_split = any(skus.count(sku) > 1 for sku in skus)
-    with _given_back(state, [floating]), _fenced(state, floating.question, standing):
+    with given_back(state, [floating]), _fenced(state, floating.question, standing):
         grant = decide(state, floating.question, iter(()))
         if grant.outcome == Outcome.OK and is_split:
             grant = decide(state, floating.question, iter([standing]))
@@ -123,7 +135,7 @@ def _as_it_stands(state: State, floating: Floating) -> int | None:
 def _elsewhere(state: State, found: list[Floating], chosen: list[Choice]) -> list[Grant] | RerouteReply:
     """One order after the other gets what those before it leave."""
     grants: list[Grant] = []
-    with _given_back(state, found):
+    with given_back(state, found):
         try:
             for at, floating in enumerate(found):
                 choice = iter(chosen[at : at + 1])
@@ -138,11 +150,11 @@ def _elsewhere(state: State, found: list[Floating], chosen: list[Choice]) -> lis
                         return RerouteReply(Outcome.STALE_PLAN, str(floating.order.order_id))
                 else:
                     grant = decide(state, floating.question, choice)
-                _hold(state, grant.legs, 1)
+                hold(state, grant.legs, 1)
                 grants.append(grant)
         finally:
             for grant in grants:
-                _hold(state, grant.legs, -1)
+                hold(state, grant.legs, -1)
     return grants
 
 
@@ -162,7 +174,7 @@ def _rank(state: State, grant: Grant) -> int:
     return names.index(grant.rule) if grant.rule in names else -1
 
 
-def _hold(state: State, legs: list[HeldLeg], sign: int) -> None:
+def hold(state: State, legs: list[HeldLeg], sign: int) -> None:
     nodes = set()
     for leg in legs:
         state.move((leg.sku, leg.node), Quantity.ALLOCATED, sign * leg.units, StockReason.ALLOCATION)
@@ -170,12 +182,12 @@ def _hold(state: State, legs: list[HeldLeg], sign: int) -> None:
         nodes.add(leg.node)
 
 
-def _is_split(grant: Grant) -> bool:
+def is_split(grant: Grant) -> bool:
     skus = [sku for sku, _ in pairs_of(grant.legs)]
     return len(skus) > len(set(skus))
 
 
-def _is_later(state: State, floating: Floating, grant: Grant) -> bool:
+def is_later(state: State, floating: Floating, grant: Grant) -> bool:
     before = [each.arrival_day for each in floating.work]
     if not all(before):
         return False
@@ -194,7 +206,7 @@ def _trial(state: State) -> Iterator[None]:
     state.next_work_id = first_id
 
 
-def _move(state: State, found: list[Floating], grants: list[Grant], saving: int) -> RerouteReply:
+def move(state: State, found: list[Floating], grants: list[Grant], saving: int) -> RerouteReply:
     plans = []
     for floating, grant in zip(found, grants, strict=True):
         legs = [leg._replace(line=floating.line_indexes[leg.line]) for leg in grant.legs]

@@ -44,7 +44,7 @@ def expire(state: State) -> bool:
     return bool(due)
 
 
-def _room(state: State, grants: int, legs: int) -> str:
+def room(state: State, grants: int, legs: int) -> str:
     """The limit that so many more reservations and legs would break; empty: they fit."""
     held = [hold for hold in state.holds.values() if hold.state == HELD]
     if len(held) + grants > state.limits.open_reservations_max:
@@ -101,7 +101,7 @@ def reserve(state: State, command: m.Reserve, choices: Iterator[Choice]) -> Rese
         if grant.outcome == Outcome.NO_PLAN:
             subject = rule_name(grant)
         return ReserveReply(grant.outcome, subject, shortages=grant.shortages)
-    full = _room(state, 1, len(grant.legs))
+    full = room(state, 1, len(grant.legs))
     if full:
         return ReserveReply(Outcome.CAPACITY_EXHAUSTED, full)
     hold = _hold(state, question, grant, _ends(state, claim))
@@ -150,7 +150,7 @@ def batch_reserve(
         granted = (Outcome.OK, Outcome.PARTIAL)
         rows = [(Outcome.BATCH_REFUSED, 0, 0, row[3], row[4]) if row[0] in granted else row for row in rows]
         return Outcome.BATCH_REFUSED, "", rows, subjects
-    full = _room(state, 0, 0)
+    full = room(state, 0, 0)
     if full:
         vars(state).update(before)
         return Outcome.CAPACITY_EXHAUSTED, full, [], []

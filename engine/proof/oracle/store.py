@@ -22,7 +22,7 @@ from engine.model.replies import (
     SkuAvailability,
     StatusAnswer,
 )
-from engine.proof.oracle import fulfillment, orders, prices, rerouting, reservations, returns, stock
+from engine.proof.oracle import displacement, fulfillment, orders, prices, rerouting, reservations, returns, stock
 from engine.proof.oracle.claims import node_refusal, on_offer
 from engine.proof.oracle.reservations import BatchRow
 from engine.proof.oracle.state import Choice, State
@@ -98,8 +98,8 @@ class Oracle:
             m.SetPrices: prices.set_prices,
         }
         routed: dict[type[m.Command], Any] = {
-            m.Reserve: reservations.reserve,
-            m.PlaceOrder: orders.place,
+            m.Reserve: displacement.reserve,
+            m.PlaceOrder: displacement.place,
             m.IngestOrder: orders.ingest,
             m.ReleaseOrder: fulfillment.release,
             m.RerouteOrder: rerouting.reroute,
@@ -108,6 +108,8 @@ class Oracle:
         if isinstance(command, m.BatchReserve):
             outcome, subject, rows, subjects = reservations.batch_reserve(state, command, choices)
             return BatchReserveReply(outcome, subject, _columns(rows), tuple(subjects))
+        if isinstance(command, m.RecordSale):
+            displacement.sale(state, command)
         if type(command) in plain:
             return plain[type(command)](state, command)
         return routed[type(command)](state, command, choices)

@@ -161,7 +161,7 @@ class Auditor:
         self.first[request_id] = command, decision.seq, decision.encoded
         self._decided[request_id, command.fingerprint] = self._lead_ns
         self._told.setdefault(request_id, []).append(decision.encoded)
-        self.ledger.note(command, reply)
+        self.ledger.note(command, reply, self.witness.work_of(decision))
         return Due(decision.seq, reply, decision.encoded)
 
     def _choices(self, command: m.Command, decision: Decision | None) -> Iterator[Choice]:

@@ -12,9 +12,7 @@ from engine.model import commands as m
 from engine.model.queries import Query
 from engine.model.replies import (
     BatchReserveReply,
-    FulfillmentReply,
     OrderReply,
-    RerouteReply,
     ReserveReply,
     ReturnReply,
 )
@@ -58,10 +56,10 @@ class Ledger:
         """The query of a look."""
         return look.kind(min_seq, **{name: self.resolve(value) for name, value in look.fields.items()})
 
-    def note(self, command: m.Command, reply: Any) -> None:
-        """A command was decided for the first time."""
+    def note(self, command: m.Command, reply: Any, work_ids: list[int]) -> None:
+        """A command was decided for the first time. ``work_ids``: fulfillment orders that the decision tells of, also where the reply does not."""
         uid = self._uids[command.request_id]
-        for noun, ids in _ids(command, reply):
+        for noun, ids in [*_ids(command, reply), ("work", work_ids)]:
             made = self._made.setdefault((noun, uid), [])
             for made_id in ids:
                 if (noun, made_id) in self._refs:
@@ -103,15 +101,8 @@ def _ids(command: m.Command, reply: Any) -> list[tuple[str, list[int]]]:
     if isinstance(reply, BatchReserveReply):
         rows = struct.iter_unpack("<5q", reply.columns)
         return [("reservation", [row[1] for row in rows if row[1]])]
-    if isinstance(reply, OrderReply) and isinstance(command, m.ReleaseOrder):
-        return [("work", list(reply.order.fulfillment_order_ids))] if reply.order is not None else []
-    if isinstance(reply, RerouteReply):
-        return [("work", [work_id for order in reply.orders for work_id in order.fulfillment_order_ids])]
-    if isinstance(reply, OrderReply) and not isinstance(command, m.CancelOrder) and reply.order is not None:
-        order = reply.order
-        return [("order", [order.order_id]), ("work", list(order.fulfillment_order_ids))]
-    if isinstance(reply, FulfillmentReply):
-        return [("work", [work.fulfillment_order_id for work in reply.replacements])]
+    if isinstance(reply, OrderReply) and isinstance(command, m.PlaceOrder | m.IngestOrder) and reply.order is not None:
+        return [("order", [reply.order.order_id])]
     if isinstance(reply, ReturnReply) and isinstance(command, m.AuthorizeReturn) and reply.goods is not None:
         return [("return", [reply.goods.return_id])]
     return []

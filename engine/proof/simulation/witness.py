@@ -93,6 +93,10 @@ class Witness:
                     of_order[pair] = of_order.get(pair, 0) + line.units
         return iter([*found, *by_order.values()])
 
+    def work_of(self, decision: Decision) -> list[int]:
+        """Ids of the fulfillment orders that a decision tells of."""
+        return [each.fulfillment_order_id for each in decision.documents if isinstance(each, FulfillmentOrder)]
+
     def plain(self, value: Any) -> Any:
         """An answer or a record as the oracle writes it: a slot is a SKU and a node."""
         if isinstance(value, FulfillmentOrder | Return):
