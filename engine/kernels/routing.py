@@ -43,6 +43,7 @@ from engine.kernels.columns import (
     ORDER_EXCLUDED_COUNT,
     ORDER_PACKAGES_MAX,
     ORDER_PRICE_WEIGHT,
+    ORDER_REGION,
     ORDER_SERVICE,
     ORDER_SPLIT_PENALTY,
     ORDER_UNIT_SPLIT,
@@ -62,7 +63,7 @@ from engine.kernels.packages import refuse, write_package
 from engine.kernels.partitions import choose_packages, choose_within, offer, partition
 from engine.kernels.scanning import scan
 from engine.kernels.subsets import PER_CENT, combine, combine_priced, count_steps, keep_together, weigh
-from engine.kernels.terms import PACK_MAX, is_plain
+from engine.kernels.terms import is_plain, other_terms
 from engine.kernels.workspace import (
     CHOSEN,
     CHOSEN_COUNT,
@@ -95,7 +96,7 @@ from engine.kernels.workspace import (
     Question,
     Work,
 )
-from engine.kernels.zones import Integers, Network, Stock, locate
+from engine.kernels.zones import NEVER_SHIPS, Integers, Network, Stock, locate
 
 UNSERVED_MAX: Final = 1 << 49
 """Micros that leaving a line unserved never costs more than."""
@@ -164,12 +165,14 @@ def is_priceable(network: Network, order: Integers, work: Work) -> bool:
     parcels = work[1][GRAMS, everything] // max(breaks[service, 0], 1)
     if units <= SURELY_PRICED and parcels <= SURELY_PRICED:
         return True
-    package, unit, rate = np.int64(0), np.int64(0), np.int64(0)
+    package, unit, rate, other = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     for node in range(nodes.shape[1]):
         package = max(package, nodes[NODE_PACKAGE_COST, node])
         unit = max(unit, nodes[NODE_UNIT_COST, node])
-        if counters[IS_PLAIN] == 0:
+        zone = np.int64(network[1][order[ORDER_REGION], node])
+        if counters[IS_PLAIN] == 0 and 0 < zone < network[6].shape[1] and network[5][service, node] < NEVER_SHIPS:
             unit = max(unit, nodes[NODE_UNIT_COST, node] + nodes[NODE_PERFORMANCE, node])
+            other = max(other, other_terms(network, order, node, zone))
     for zone in range(rates.shape[1]):
         for step in range(rates.shape[2]):
             rate = max(rate, rates[service, zone, step])
@@ -177,9 +180,7 @@ def is_priceable(network: Network, order: Integers, work: Work) -> bool:
     weight = 1.0
     for field in range(ORDER_CARRIER_WEIGHT, ORDER_PACKAGES_MAX):
         weight = max(weight, order[field] / PER_CENT)
-    each = float(package) + float(rate) + float(order[ORDER_SPLIT_PENALTY])
-    if counters[IS_PLAIN] == 0:
-        each += PACK_MAX / LINES_MAX / weight
+    each = float(package) + float(rate) + float(order[ORDER_SPLIT_PENALTY]) + other / weight
     return weight * (float(units) * unit + packages * each + float(parcels) * rate) < COST_MAX
 
 

@@ -223,6 +223,25 @@ def test_a_value_that_changes_changes_the_rule_at_once() -> None:
     assert (decided(store, [("A", 2)]), decided(store, [("A", 1)])) == ("dear", "cheap")
 
 
+@pytest.mark.parametrize("weights", [Weights(), Weights(price=100), Weights(capacity=100, performance=100)])
+def test_tons_are_sent_whatever_else_counts(weights: Weights) -> None:
+    """Many heavy units might come in as many packages as there are nodes; what each could cost besides is what it does cost at most."""
+    store = Store(limits(nodes_max=1_024))
+    store.tell(m.PutRoutingPolicy, policy=POLICY._replace(weights=weights, rules=(Rule("all", Applies(units_min=1)),)))
+    store.tell(
+        m.SetPrices,
+        plan_key="p",
+        sku_keys=("B",),
+        node_keys=("dc",),
+        price_micros=(1,),
+        demand_1024ths=(1,),
+        complete=True,
+    )
+    store.stock(("B", "dc", 4_000), ("B", "east", 3_000))
+    assert store.reserve(ship([("B", 4_000)])).outcome == Outcome.OK
+    assert store.reserve(ship([("B", 3_000)])).outcome == Outcome.OK
+
+
 # Versions, drafts, and what is kept
 
 
