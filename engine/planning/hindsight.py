@@ -2,7 +2,8 @@
 
 Units arrive at a cell on some day and stay there until they leave for a demand of that day or a later one; a demand that gets none
 pays its penalty. With a cost for each unit and lane this is a transportation problem over time, which a minimum cost flow solves
-exactly, in integers (Ahuja, Magnanti and Orlin 1993, chapter 9).
+exactly, in integers (Ahuja, Magnanti and Orlin 1993, chapter 9). That nothing is cheaper does not rest on the solver: prices of the units,
+found from its flow, prove it by weak duality, ``dual_bound``.
 """
 
 from typing import NamedTuple
@@ -10,6 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.kernels.zones import Integers
+
+_UNBOUNDED = 1 << 55
+"""Worth of a unit that is used up, as long as nothing says what it is."""
 
 
 class Arrivals(NamedTuple):
@@ -50,9 +54,9 @@ def least_costs(arrivals: Arrivals, demands: Demands, lanes: Lanes) -> Integers:
     total = int(demands.units.sum())
     solver = min_cost_flow.SimpleMinCostFlow()
     add = solver.add_arcs_with_capacity_and_unit_cost
-    add(np.zeros(len(stores), np.int64), stores, units, np.zeros(len(stores), np.int64))
+    come = add(np.zeros(len(stores), np.int64), stores, units, np.zeros(len(stores), np.int64))
     later = np.flatnonzero(np.diff(keys[0]) == 0)
-    add(stores[later], stores[later + 1], np.full(len(later), total), np.zeros(len(later), np.int64))
+    stay = add(stores[later], stores[later + 1], np.full(len(later), total), np.zeros(len(later), np.int64))
     unserved = add(np.zeros(len(wanted), np.int64), wanted, demands.units, demands.penalties)
     store = _latest_store(keys, lanes.cells, demands.days[lanes.demands])
     some = np.flatnonzero((store >= 0) & (lanes.costs < demands.penalties[lanes.demands]))
@@ -64,7 +68,64 @@ def least_costs(arrivals: Arrivals, demands: Demands, lanes: Lanes) -> Integers:
         raise RuntimeError(f"the flow of the hindsight bound ended with {status}")
     found: Integers = solver.flows(unserved) * demands.penalties
     np.add.at(found, used, solver.flows(sent) * lanes.costs[some])
+    problem = Problem(units, later, demands, used, store[some], lanes.costs[some])
+    flow = Flow(solver.flows(come), solver.flows(stay), solver.flows(sent))
+    proved = dual_bound(problem, worths(problem, flow))
+    if proved != found.sum():
+        raise RuntimeError(f"the flow of the hindsight bound costs {found.sum()}, and only {proved} is proved")
     return found
+
+
+class Problem(NamedTuple):
+    """Stores of units, those of a cell one after the other by day: int64[stores] units that come, ``later``: stores whose units may wait for the
+    next one; and lanes from stores to rows of the demands, each with its cost.
+    """
+
+    units: Integers
+    later: Integers
+    demands: Demands
+    lane_demands: Integers
+    lane_stores: Integers
+    lane_costs: Integers
+
+
+class Flow(NamedTuple):
+    """Units that are used of each store, that wait at each of ``later``, and that go along each lane."""
+
+    come: Integers
+    stay: Integers
+    sent: Integers
+
+
+def dual_bound(problem: Problem, worth: Integers) -> int:
+    """No plan costs less, whatever ``worth`` int64[stores] >= 0 says of a unit, as long as none is worth more for having waited.
+
+    Each wanted unit pays its cheapest lane with the worth of the unit there, or its penalty; each unit that comes pays its worth back.
+    """
+    if (worth < 0).any() or (worth[problem.later] < worth[problem.later + 1]).any():
+        raise ValueError("a unit may not be worth less than nothing, nor more for having waited")
+    return int((problem.demands.units * _paid(problem, worth)).sum() - (problem.units * worth).sum())
+
+
+def worths(problem: Problem, flow: Flow) -> Integers:
+    """What a unit of each store is worth beside a cheapest flow: int64[stores], least distances in the residual graph."""
+    worth = np.where(flow.come < problem.units, 0, _UNBOUNDED)
+    used, waited = np.flatnonzero(flow.sent), problem.later[flow.stay > 0]
+    while True:
+        before = worth.copy()
+        paid = _paid(problem, worth)
+        np.minimum.at(worth, problem.lane_stores[used], paid[problem.lane_demands[used]] - problem.lane_costs[used])
+        worth[problem.later + 1] = np.minimum(worth[problem.later + 1], worth[problem.later])
+        worth[waited] = np.minimum(worth[waited], worth[waited + 1])
+        if np.array_equal(before, worth):
+            return worth
+
+
+def _paid(problem: Problem, worth: Integers) -> Integers:
+    """What each demand pays for a unit: int64[demands]."""
+    paid = problem.demands.penalties.copy()
+    np.minimum.at(paid, problem.lane_demands, problem.lane_costs + worth[problem.lane_stores])
+    return paid
 
 
 def _latest_store(keys: Integers, cells: Integers, days: Integers) -> Integers:

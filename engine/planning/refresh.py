@@ -12,7 +12,7 @@ from engine.kernels import columns as c
 from engine.kernels.zones import SLOT_BITS, SLOT_MASK, Integers, carrier_cost
 from engine.planning.demand import History, expected
 from engine.planning.futures import Forecast, sampled
-from engine.planning.history import Ordered, Wanted
+from engine.planning.history import DAY_NS, Ordered, Wanted, read_orders, read_sales
 from engine.planning.prices import Cells, Costs, Demands, prices
 from engine.planning.walk_ins import DEMAND_ONE, kept_values
 
@@ -108,6 +108,18 @@ def read_lanes(pool: Pool) -> Lanes:
         breaks.copy(),
         nodes[c.NODE_PACKAGE_COST : c.NODE_UNIT_COST + 1, :node_count].copy(),
     )
+
+
+def read_all(pool: Pool, now_ns: int, history_days: int, horizon_days: int) -> list[Any]:
+    """Everything that ``find_prices`` is given, at once: for those whom nobody waits for. A server reads the same piece by piece."""
+    since_ns = now_ns - history_days * DAY_NS
+    sold = read_sales(pool, since_ns, 0, pool.state[6].shape[1])
+    placed = read_orders(pool, since_ns, 0, ORDERS_MAX)
+    sales, orders = (History(max(min(now_ns, read.oldest_ns), since_ns), now_ns) for read in (sold, placed))
+    pieces = [read_cells(pool, 0)]
+    while pieces[-1].next_sku >= 0:
+        pieces.append(read_cells(pool, pieces[-1].next_sku))
+    return [sold.sales, placed.ordered, Horizon(sales, orders, horizon_days), read_lanes(pool), *pieces]
 
 
 def find_prices(parts: list[Any]) -> Iterator[Rows]:

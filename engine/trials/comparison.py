@@ -24,7 +24,7 @@ _SHIPPED = ("ship", "marketplace")
 _FIELDS = (
     "days", "asked_units", "filled_units", "orders", "refused_orders", "sent_orders", "split_orders", "scattered_orders", "shipments",
     "carrier_micros", "handling_micros", "walk_in_units", "walk_in_filled", "unfilled_micros", "return_micros", "loss_micros",
-    "bound_micros", "above_bound_micros",
+    "bound_micros", "above_bound_micros", "dated_orders", "arrival_days",
 )  # fmt: skip
 _AT = {name: at for at, name in enumerate(_FIELDS)}
 
@@ -81,6 +81,14 @@ MEASURES = (
     Measure("service", "walk_in_fill_rate", ("walk_in_filled",), "walk_in_units", "share", "units that walk-ins found"),
     Measure(
         "service", "unfilled_per_day", ("unfilled_micros",), "days", "money", "price of units that were not filled"
+    ),
+    Measure(
+        "service",
+        "days_to_arrival",
+        ("arrival_days",),
+        "dated_orders",
+        "number",
+        "from a parcel order to its last parcel: as promised, or on the road",
     ),
     Measure(
         "splits", "split_rate", ("split_orders",), "sent_orders", "share", "parcel orders that left from several nodes"
@@ -146,6 +154,8 @@ def _add_order(day: Tally, row: Sent) -> None:
         day[_AT["split_orders"]] += row.shipments > 1
         day[_AT["scattered_orders"]] += row.shipments > 2
         day[_AT["shipments"]] += row.shipments
+        day[_AT["dated_orders"]] += row.arrival_days > 0
+        day[_AT["arrival_days"]] += row.arrival_days
         day[_AT["carrier_micros"]] += row.carrier_micros
         day[_AT["handling_micros"]] += row.handling_micros
 

@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -20,9 +21,12 @@ from engine.trials.wording import told, told_interval
 
 TEMPLATE = "trial.html.j2"
 _MICROS = 1_000_000
-_FRONTIER = ("split_rate", "cost_per_order")
-"""Across and up."""
-_OF_CHANNELS = ("cost_per_order", "fill_rate", "split_rate")
+_FRONTIERS = (
+    ("days_to_arrival", 1.0, "days until the last parcel arrives", "{:g}"),
+    ("split_rate", 100.0, "parcel orders that left from several nodes", "{:g}%"),
+)
+"""What the cost is drawn against: a measure, in what it is told, and its words."""
+_OF_CHANNELS = ("cost_per_order", "fill_rate", "days_to_arrival", "split_rate")
 
 
 def write_page(trial: Trial, path: Path) -> None:
@@ -71,33 +75,30 @@ def by_measure(results: list[Result]) -> dict[str, dict[str, Result]]:
 
 
 def _frontier(trial: Trial) -> Figure:
-    """Cost against split rate, a point a policy. Bars are the intervals of the differences to the first, which are what can be told apart."""
+    """Cost against each of ``_FRONTIERS``, a point a policy. Bars are the intervals of the differences to the first, which are what can be told apart."""
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-    axes = figure.subplots()
     results = by_measure(trial.results)
-    for at, name in enumerate(trial.tallies):
-        found = [results[measure][name] for measure in _FRONTIER]
-        across, up = found[0].value, found[1].value
-        if across is None or up is None:
-            continue
-        colour = PALETTE[at % len(PALETTE)]
-        x, y = 100 * across.value, up.value / _MICROS
-        axes.errorbar(
-            x,
-            y,
-            xerr=_bars(found[0].difference, 100.0),
-            yerr=_bars(found[1].difference, 1 / _MICROS),
-            fmt="o",
-            color=colour,
-            markersize=7,
-            label=name,
-        )
-        axes.annotate(name, (x, y), xytext=(8, 6), textcoords="offset points", color=colour)
-    axes.set_xlabel("parcel orders that left from several nodes")
-    axes.set_ylabel(f"{trial.stream.currency_code} a parcel order")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
-    axes.margins(0.15)
+    for axes, (measure, scale, words, form) in zip(
+        figure.subplots(1, len(_FRONTIERS), sharey=True), _FRONTIERS, strict=True
+    ):
+        for at, name in enumerate(trial.tallies):
+            colour = PALETTE[at % len(PALETTE)]
+            _point(axes, (results[measure][name], results["cost_per_order"][name]), scale, name, colour)
+        axes.set_xlabel(words)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _, form=form: form.format(value)))
+        axes.margins(0.2)
+    figure.axes[0].set_ylabel(f"{trial.stream.currency_code} a parcel order")
     return figure
+
+
+def _point(axes: Axes, found: tuple[Result, Result], scale: float, name: str, colour: str) -> None:
+    across, up = found[0].value, found[1].value
+    if across is None or up is None:
+        return
+    x, y = scale * across.value, up.value / _MICROS
+    wide, high = _bars(found[0].difference, scale), _bars(found[1].difference, 1 / _MICROS)
+    axes.errorbar(x, y, xerr=wide, yerr=high, fmt="o", color=colour, markersize=7, label=name)
+    axes.annotate(name, (x, y), xytext=(8, 6), textcoords="offset points", color=colour)
 
 
 def _bars(interval: Interval | None, scale: float) -> list[list[float]] | None:

@@ -14,14 +14,19 @@ from engine.kernels import columns as c
 from engine.model import commands as m
 from engine.model.limits import SECOND_NS, Limits
 from engine.model.network import RoutingPolicy
-from engine.model.orders import Order, ReceivedItem
+from engine.model.orders import FulfillmentOrder, Order, ReceivedItem
 from engine.model.outcomes import Disposition, FulfillmentKind, FulfillmentState, Outcome, RejectReason
+from engine.planning.history import DAY_NS
+from engine.planning.refresh import find_prices, read_all
 from engine.pool.pool import Pool
 from engine.trials.stream import Event, Kind, Stream, by_day
 
 CommandT = TypeVar("CommandT", bound=m.Command)
 _DONE = (Outcome.OK, Outcome.PARTIAL)
 _ROWS_AT_ONCE = 20_000
+HISTORY_DAYS, HORIZON_DAYS = 28, 7
+"""What a refresh of prices looks back and ahead: as the server does when nobody sets it otherwise."""
+_PRICED = ("sku_keys", "node_keys", "price_micros", "demand_1024ths")
 _BASKET_LIFE_NS = 900 * SECOND_NS
 """How long a basket holds its units that nobody buys."""
 
@@ -49,6 +54,8 @@ class Sent(NamedTuple):
     """A node rejected its work."""
     cancelled: bool
     """By the buyer, before anything left."""
+    arrival_days: int = 0
+    """From the order to its last parcel; 0: nothing was sent, or nobody knows."""
 
 
 class Player:
@@ -58,7 +65,10 @@ class Player:
         """Raises Unplayable when the network or the policy is refused."""
         self.rows: list[Sent] = []
         self._stream = stream
-        self._machine = Machine(replace(Limits(), request_ids_remembered=1, movements_remembered=1_024))
+        self._is_priced = policy.weights.price > 0
+        limits = replace(Limits(), request_ids_remembered=1)
+        # Prices are found from what was sold; else nobody looks back.
+        self._machine = Machine(limits if self._is_priced else replace(limits, movements_remembered=1_024))
         self._orders: dict[tuple[str, str], int] = {}
         self._requests = 0
         self._epoch_ns = int(datetime.fromisoformat(stream.first_day).replace(tzinfo=UTC).timestamp()) * SECOND_NS
@@ -76,6 +86,9 @@ class Player:
     def play(self, progress: Callable[[int], None]) -> None:
         """Every day; ``progress`` is told each that is over, from 0."""
         for day, events in by_day(self._stream):
+            if self._is_priced:
+                self._now_ns = max(self._now_ns, self._epoch_ns + day * DAY_NS)
+                self._refresh_prices(day)
             for event in events:
                 self._now_ns = max(self._now_ns, self._epoch_ns + event.at_ns)
                 row = self._play[event.kind](event)
@@ -134,6 +147,20 @@ class Player:
             raise Unplayable(f"request r{self._requests} came twice")
         machine.apply(decision)
         return decision.reply
+
+    def _refresh_prices(self, day: int) -> None:
+        """What a server does that refreshes its prices every midnight, but that here the day waits for them."""
+        names, plan_key = self._machine.pool.names, f"day-{day}"
+        told = read_all(self._machine.pool, self._now_ns, HISTORY_DAYS, HORIZON_DAYS)
+        for rows in find_prices(told):
+            columns = (
+                tuple([names.sku_keys[at] for at in rows.skus.tolist()]),
+                tuple([names.node_keys[at] for at in rows.nodes.tolist()]),
+                tuple(rows.prices.tolist()),
+                tuple(rows.demands.tolist()),
+            )
+            self._must(m.SetPrices, plan_key=plan_key, **dict(zip(_PRICED, columns, strict=True)))
+        self._must(m.SetPrices, plan_key=plan_key, **dict.fromkeys(_PRICED, ()), complete=True)
 
     # What happens
 
@@ -212,7 +239,16 @@ class Player:
             carrier_micros=sum(work.carrier_micros for work in left),
             handling_micros=sum(work.handling_micros for work in left),
             rejected=bool(event.rejects),
+            arrival_days=max(map(self._arrival_days, left), default=0) if event.kind != Kind.PICKUP else 0,
         )
+
+    def _arrival_days(self, work: FulfillmentOrder) -> int:
+        """As promised where the node has a calendar; else it ships on the day of the order."""
+        today = self._now_ns // DAY_NS
+        if not work.arrival_day:
+            service = self._machine.pool.orders.orders[work.order_id].service_index
+            return max(self._machine.pool.network.arrival_day(service, work.zone, today) - today, 0)
+        return max(work.arrival_day - today, 0)
 
     def _take_back(self, event: Event) -> Sent | None:
         order_id = self._orders.get((event.channel_key, event.key), 0) if event.key else 0

@@ -19,9 +19,10 @@ BUILT_IN: dict[str, dict[str, object]] = {
     "cheapest": {"allow_unit_split": True},
     "few-packages": {"allow_unit_split": True, "split_penalty": {"micros": 5_000_000}},
     "whole-lines": {"allow_unit_split": False},
+    "priced": {"allow_unit_split": True, "weights": {"carrier": 100, "handling": 100, "price": 100}},
 }
 """By name, as the contract writes them in JSON: carrier and handling alone; each package after the first 5.00 dearer; the units of a line
-from one node only."""
+from one node only; what a unit may still earn where it lies counts as well, by prices that are found anew every midnight."""
 EXAMPLE = '{"policy_key": "default", "split_penalty": {"micros": 1500000}, "allow_unit_split": true}'
 _SUFFIXES = (".json", ".toml")
 

@@ -28,6 +28,9 @@ class Kind(IntEnum):
     RECEIPT = 6
 
 
+_ROAD_DAYS = {"express": (1, 2), "priority": (1, 3)}
+_GROUND_DAYS = (2, 5)
+"""Days from the node to the buyer in the nearest zone and in the farthest, by a word in the key of the service."""
 _KINDS = {
     words.Kind.POS: Kind.SALE,
     words.Kind.PICKUP: Kind.PICKUP,
@@ -108,7 +111,11 @@ def stream_of(scenario: words.Scenario, day_count: int) -> Stream:
         scenario.first_day.isoformat(),
         days,
         tuple(_node(node) for node in scenario.nodes),
-        tuple(Sku(sku.sku_key, sku.title, sku.weight_grams, sku.unit_value_micros) for sku in scenario.skus),
+        # A walk-in who leaves without his unit costs its price: so the loss counts it, and so prices are to value it.
+        tuple(
+            Sku(sku.sku_key, sku.title, sku.weight_grams, sku.unit_value_micros, sku.unit_value_micros)
+            for sku in scenario.skus
+        ),
         tuple(
             Channel(each.channel_key, each.name, all_nodes=True, threshold_units=each.threshold_units)
             for each in scenario.channels
@@ -120,6 +127,7 @@ def stream_of(scenario: words.Scenario, day_count: int) -> Stream:
                 tuple(card.step_grams.tolist()),
                 len(card.price_micros),
                 tuple(card.price_micros.ravel().tolist()),
+                _days_on_the_road(card.service_key, len(card.price_micros)),
             )
             for card in scenario.rate_cards
         ),
@@ -143,6 +151,12 @@ def stream_of(scenario: words.Scenario, day_count: int) -> Stream:
         ),
         tuple(map(_event, scenario.calls(days))),
     )
+
+
+def _days_on_the_road(service_key: str, zone_count: int) -> tuple[int, ...]:
+    """Days by zone. Lists of prices do not tell them; these are what parcel services of such names say of themselves, and the same for all."""
+    first, last = next((days for word, days in _ROAD_DAYS.items() if word in service_key), _GROUND_DAYS)
+    return tuple(first + (last - first) * zone // max(zone_count - 1, 1) for zone in range(zone_count))
 
 
 def _node(node: words.Node) -> Node:

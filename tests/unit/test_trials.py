@@ -115,6 +115,41 @@ def value(interval: Interval | None) -> float:
     return interval.value
 
 
+def test_an_order_has_arrived_with_its_last_parcel() -> None:
+    opening = (Count("a", "near", 9, 0), Count("b", "far", 9, 0))
+    events = (
+        ordered(1, "one", ("a", 1)),
+        ordered(2, "two", ("a", 1), ("b", 1)),
+        ordered(3, "three", ("a", 99)),
+        ordered(4, "four", ("a", 1), kind=Kind.PICKUP, node="near"),
+    )
+    card = CARD._replace(transit_days=(1, 4))
+    rows = played(RoutingPolicy(), stream(events, opening)._replace(rate_cards=(card,)))
+    assert [row.arrival_days for row in rows] == [1, 4, 0, 0]
+    results = {each.measure: each.value for each in compare({"p": tally(rows, NO_BOUND[:1], 0)})}
+    assert value(results["days_to_arrival"]) == 2.5
+    rows = played(RoutingPolicy(), stream(events, opening))
+    assert [row.arrival_days for row in rows] == [0, 0, 0, 0], "nobody knows"
+
+
+def test_a_policy_that_weighs_prices_keeps_for_walk_ins_what_they_will_want() -> None:
+    """Three walk-ins a day at the near shop; from the third day on it has as many units as they take, and the web may come from afar."""
+    walk_ins = [
+        ordered(24 * day + 9 + at, "", ("a", 1), kind=Kind.SALE, node="near") for day in range(9) for at in range(3)
+    ]
+    web = [ordered(24 * day + 8, f"w{day}", ("a", 1)) for day in range(2, 9)]
+    opening = (Count("a", "near", 27, 0), Count("a", "far", 99, 0))
+    skus = (Sku("a", "Ant", 500, 20 * UNIT, 20 * UNIT), Sku("b", "Bee", 500))
+    events = sorted([*walk_ins, *web], key=lambda event: event.at_ns)
+    given = stream(events, opening, days=9)._replace(skus=skus)
+    filled = {}
+    for name in ("cheapest", "priced"):
+        rows = played(contender(name).policy, given)
+        assert all(row.filled_units == 1 for row in rows if row.kind == "ship")
+        filled[name] = sum(row.filled_units for row in rows if row.kind == "sale")
+    assert filled == {"cheapest": 21, "priced": 27}
+
+
 def test_a_penalty_for_splits_buys_whole_orders() -> None:
     opening = (Count("a", "near", 9, 0), Count("a", "far", 9, 0), Count("b", "far", 9, 0))
     given = stream((ordered(1, "one", ("a", 9), ("b", 1)),), opening)._replace(rate_cards=(STEEP,))

@@ -9,7 +9,7 @@ import pytest
 from engine.kernels.zones import Integers
 from engine.model.network import RoutingPolicy
 from engine.model.outcomes import Disposition
-from engine.planning.hindsight import Arrivals, Demands, Lanes, least_costs
+from engine.planning.hindsight import Arrivals, Demands, Lanes, Problem, dual_bound, least_costs
 from engine.trials.bound import _package_weights, hindsight, lost_unit_micros
 from engine.trials.comparison import compare, tally
 from engine.trials.player import Player
@@ -127,6 +127,26 @@ def test_flows_cost_what_trying_everything_finds(seed: int) -> None:
         Lanes(*_columns([(*lane, cost) for lane, cost in lanes.items()], 3)),
     )
     assert found.sum() == least(0, tuple(arrivals)), seed
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_worth_of_units_proves_more_than_a_cheapest_plan(seed: int) -> None:
+    """Three cells with three days of arrivals each; worths that fall with time, drawn blindly."""
+    chance = np.random.default_rng(seed)
+    arrivals = Arrivals(np.repeat(np.arange(3), 3), np.tile(np.arange(3), 3), chance.integers(0, 4, 9))
+    demands = Demands(chance.integers(0, 3, 6), chance.integers(1, 4, 6), chance.integers(1, 20, 6))
+    rows, cells = np.divmod(np.arange(18), 3)
+    lanes = Lanes(rows, cells, chance.integers(0, 20, 18))
+    least = int(least_costs(arrivals, demands, lanes).sum())
+    later = np.array([0, 1, 3, 4, 6, 7])
+    stores = cells * 3 + demands.days[rows]
+    problem = Problem(arrivals.units, later, demands, rows, stores, lanes.costs)
+    for _ in range(50):
+        worth = -np.sort(-chance.integers(0, 20, (3, 3)), axis=1).ravel()
+        assert dual_bound(problem, worth) <= least
+    for worth in (np.full(9, -1), np.arange(9)):
+        with pytest.raises(ValueError, match="waited"):
+            dual_bound(problem, worth)
 
 
 def _columns(rows: list[tuple[int, int, int]], width: int) -> Integers:
