@@ -46,6 +46,8 @@ GOALS = {
     "gap_closed_abundant": ("≥", 0.36),
     "gap_kept_with_noise": ("≥", 0.8),
     "price_refresh_s": ("≤", 10),
+    "refresh_service_s": ("≤", 10),
+    "refresh_writer_pause_ms": ("≤", 20),
     "overload_over_peak": ("≥", 0.8),
     "overload_p99_over_peak": ("≤", 2),
     "wave_1000_gap": ("≤", 0.2),

@@ -1,8 +1,8 @@
 """Plays a stream under a policy, event by event: what it costs.
 
-A policy chooses the node of each order among those that have the unit: the least of what serving costs and what the unit is worth there. It
-never refuses an order that some node can serve. Prices are refreshed a number of times, by the production functions, from the stock of then
-and a forecast of what is left of the stream.
+The production machine routes each order among the nodes that have the unit, by its policy and the prices that were set; walk-ins take theirs
+from the same stock. Prices are refreshed a number of times, by the production functions, from the stock of then and a forecast of what is
+left of the stream: that forecast is given, and not made from what was sold, so that its errors can be set.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.quality.streams import Integers, Stream
+from benchmarks.quality.chain import Chain
+from benchmarks.quality.streams import Stream
 from engine.planning.futures import Forecast, sampled
 from engine.planning.prices import Cells, prices
-from engine.planning.walk_ins import DEMAND_ONE, kept_values
+from engine.planning.walk_ins import DEMAND_ONE
 
 
 class Policy(NamedTuple):
-    """How a node is chosen. Without ``nearest`` and prices: the cheapest."""
+    """How a node is chosen. Without ``nearest`` and prices: the cheapest. With ``nearest`` the rates of the network are the zones alone."""
 
     name: str
     nearest: bool = False
@@ -64,15 +65,12 @@ class _Player:
     def __init__(self, stream: Stream, policy: Policy, seed: int) -> None:
         chance = np.random.default_rng([seed, 1])
         self._stream, self._policy, self._seed = stream, policy, seed
-        self._units = stream.units.copy()
-        self._price = np.zeros_like(stream.units)
-        self._walk_ins = np.zeros_like(stream.units)
+        self._chain = Chain(stream, cheapest=not policy.nearest, priced=policy.newsvendor)
         self._order_rates = stream.order_rates * _errors(chance, policy.noise, len(stream.order_rates))
         self._walk_in_rates = stream.walk_in_rates * _errors(chance, policy.noise, len(stream.walk_in_rates))
-        self._margin = np.repeat(stream.costs.margin, np.diff(stream.first))
 
     def played(self) -> Played:
-        stream, policy, units = self._stream, self._policy, self._units
+        stream, policy, chain = self._stream, self._policy, self._chain
         sent = unserved = lost = 0
         looks = max(policy.refreshes, 12 if policy.newsvendor else 1)
         for look in range(looks):
@@ -81,48 +79,25 @@ class _Player:
             events = (stream.cells[begin:end], stream.skus[begin:end], stream.regions[begin:end])
             for cell, sku, region in zip(*(column.tolist() for column in events), strict=True):
                 if cell >= 0:
-                    if units[cell] > 0:
-                        units[cell] -= 1
-                    else:
-                        lost += int(stream.costs.margin[sku])
-                    continue
-                chosen, cost = self._chosen(sku, region)
-                if chosen < 0:
+                    lost += 0 if chain.sell(cell) else int(stream.costs.margin[sku])
+                elif (node := chain.send(sku, region)) < 0:
                     unserved += int(stream.costs.unserved[sku])
                 else:
-                    units[chosen] -= 1
-                    sent += cost
+                    zone = stream.costs.zones[region, node]
+                    sent += int(stream.costs.rates[sku, zone] + stream.costs.handling[node])
         return Played(sent, unserved, lost)
 
     def _refresh(self, time: float) -> None:
         """See the forecast of the rest of the stream from ``time`` on, and the prices that follow."""
         policy, stream, rest = self._policy, self._stream, 1.0 - time
-        if policy.newsvendor:
-            self._walk_ins = np.rint(self._walk_in_rates * rest * DEMAND_ONE).astype(np.int64)
+        if not policy.newsvendor:
+            return
+        walk_ins = np.rint(self._walk_in_rates * rest * DEMAND_ONE).astype(np.int64)
+        found = np.zeros_like(walk_ins)
         if policy.refreshes:
             demands = sampled(Forecast(self._order_rates * rest, stream.region_shares), policy.scenarios, self._seed)
-            self._price = prices(Cells(stream.first, stream.nodes, self._units, self._walk_ins), stream.costs, demands)
-
-    def _chosen(self, sku: int, region: int) -> tuple[int, int]:
-        """(cell, cost) for one unit to the region; -1 when nobody has it. Of equals the first."""
-        stream, policy = self._stream, self._policy
-        first, last = int(stream.first[sku]), int(stream.first[sku + 1])
-        have = first + np.flatnonzero(self._units[first:last] > 0)
-        if not len(have):
-            return -1, 0
-        nodes = stream.nodes[have]
-        zones = stream.costs.zones[region, nodes]
-        costs = stream.costs.rates[sku, zones] + stream.costs.handling[nodes]
-        if policy.nearest:
-            scores: Integers = zones.astype(np.int64)
-        elif policy.newsvendor:
-            scores = costs + np.maximum(
-                self._price[have], kept_values(self._margin[have], self._walk_ins[have], self._units[have])
-            )
-        else:
-            scores = costs
-        best = int(scores.argmin())
-        return int(have[best]), int(costs[best])
+            found = prices(Cells(stream.first, stream.nodes, self._chain.units, walk_ins), stream.costs, demands)
+        self._chain.price(found, walk_ins)
 
 
 def _errors(chance: np.random.Generator, noise: float, count: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -12,9 +12,10 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.demo.places import band_metres, cities, distances, regions
+from engine.demo.places import band_metres, cities, regions
 from engine.demo.rates import GRAMS_PER_OUNCE, STEP_OUNCES, rate_cards
 from engine.planning.prices import Costs
+from engine.pool.network import distance_metres
 
 Integers: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
@@ -64,6 +65,10 @@ class Stream(NamedTuple):
     units: Integers
     """int64[cells]: at the beginning"""
     costs: Costs
+    grams: Integers
+    """int64[skus]"""
+    places: Floats
+    """float64[2, nodes]: latitude and longitude"""
     order_rates: Floats
     """float64[skus]: orders on average over the whole stream"""
     walk_in_rates: Floats
@@ -81,7 +86,7 @@ class Stream(NamedTuple):
 def drawn(family: Family, seed: int) -> Stream:
     """The stream of a family and seed; the same numbers whenever it is drawn."""
     chance = np.random.default_rng([seed, family.skus, round(family.stock * 100)])
-    sizes, zones, handling = _places(chance)
+    sizes, places, handling = _places(chance)
     falling = np.power(chance.permutation(family.skus) + 12.0, -0.95).astype(np.float64)
     popularity: Floats = falling / falling.sum()
     first, nodes = _assortment(chance, popularity, len(handling))
@@ -94,8 +99,10 @@ def drawn(family: Family, seed: int) -> Stream:
     shares: Floats = np.maximum(areas.populations, 1_000.0)
     prices = np.exp(chance.normal(np.log(19.0), 0.75, family.skus)).clip(2, 300)
     margin = np.rint(0.4 * prices * MICROS).astype(np.int64)
-    rates = _rates(np.clip(420.0 * (prices / 19.0) ** 0.7 * np.exp(chance.normal(0.0, 0.7, family.skus)), 20, 25_000))
-    costs = Costs(zones, rates, handling, margin + GOODWILL, margin)
+    grams, rates = _rates(
+        np.clip(420.0 * (prices / 19.0) ** 0.7 * np.exp(chance.normal(0.0, 0.7, family.skus)), 20, 25_000)
+    )
+    costs = Costs(_zones(places), rates, handling, margin + GOODWILL, margin)
     ordered, walked = chance.poisson(order_rates), chance.poisson(walk_in_rates)
     cells = np.concatenate([np.full(ordered.sum(), -1), np.repeat(np.arange(len(nodes)), walked)])
     skus = np.concatenate([np.repeat(np.arange(family.skus), ordered), np.repeat(owners, walked)])
@@ -103,25 +110,32 @@ def drawn(family: Family, seed: int) -> Stream:
     times = chance.random(len(cells))
     turn = np.argsort(times, kind="stable")
     return Stream(
-        first, nodes, units, costs, order_rates, walk_in_rates, shares / shares.sum(), times[turn], cells[turn], skus[turn], going[turn]
+        first, nodes, units, costs, grams, places, order_rates, walk_in_rates, shares / shares.sum(), times[turn], cells[turn], skus[turn], going[turn]
     )  # fmt: skip
 
 
-def _places(chance: np.random.Generator) -> tuple[Floats, NDArray[np.uint8], Integers]:
-    """(size float64[nodes], zones uint8[regions, nodes], handling int64[nodes]); warehouses first, stores near the cities they serve."""
-    known, areas = cities(), regions()
+def _places(chance: np.random.Generator) -> tuple[Floats, Floats, Integers]:
+    """(size float64[nodes], latitude and longitude float64[2, nodes], handling int64[nodes]); warehouses first, stores near the cities they serve."""
+    known = cities()
     population = np.array([city.population for city in known], np.float64)
-    lat, lon = np.array([city.latitude for city in known]), np.array([city.longitude for city in known])
+    at_cities = np.array([(city.latitude, city.longitude) for city in known]).T
     hubs = np.argsort(-population)[[0, 1, 2, 3, 4]]
     share = population**0.75
     at = np.concatenate([hubs, chance.choice(len(known), STORES, p=share / share.sum())])
     scatter = np.where(np.arange(len(at)) < WAREHOUSES, 0.0, 0.4)
-    metres = distances(
-        areas.latitudes, areas.longitudes, lat[at] + scatter * chance.normal(size=len(at)), lon[at] + scatter * chance.normal(size=len(at))
-    )  # fmt: skip
-    zones = (1 + np.searchsorted(band_metres(), metres)).astype(np.uint8)
+    places = at_cities[:, at] + scatter * np.array([chance.normal(size=len(at)) for _ in at_cities])
     handling = np.where(np.arange(len(at)) < WAREHOUSES, WAREHOUSE_HANDLING, STORE_HANDLING).astype(np.int64)
-    return chance.lognormal(0.0, 0.5, len(at)), zones, handling
+    return chance.lognormal(0.0, 0.5, len(at)), places, handling
+
+
+def _zones(places: Floats) -> NDArray[np.uint8]:
+    """uint8[regions, nodes], as the network of the engine finds them."""
+    areas = regions()
+    metres = [
+        distance_metres(latitude, longitude, areas.latitudes, areas.longitudes)
+        for latitude, longitude in places.T.tolist()
+    ]
+    return (1 + np.searchsorted(band_metres(), np.array(metres).T)).astype(np.uint8)
 
 
 def _assortment(chance: np.random.Generator, popularity: Floats, node_count: int) -> tuple[Integers, Integers]:
@@ -146,8 +160,11 @@ def _stock(
     return chance.poisson(family.stock * mean * chance.gamma(4.0, 0.25, len(nodes))).astype(np.int64)
 
 
-def _rates(grams: Floats) -> Integers:
-    """int64[skus, zones]: the ground service's price of one unit in a package of its own; nothing in zone 0."""
+def _rates(grams: Floats) -> tuple[Integers, Integers]:
+    """(grams int64[skus], the heaviest of their steps; int64[skus, zones]: the ground service's price of one unit in a package of its own,
+    nothing in zone 0).
+    """
     card = rate_cards()[0]
     step = np.searchsorted(np.array(STEP_OUNCES) * GRAMS_PER_OUNCE, grams)
-    return np.hstack([np.full((len(grams), 1), -1), card.price_micros[:, step].T]).astype(np.int64)
+    rates = np.hstack([np.full((len(grams), 1), -1), card.price_micros[:, step].T])
+    return card.step_grams[step], rates.astype(np.int64)
