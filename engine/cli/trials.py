@@ -41,6 +41,12 @@ def simulate(
     bound: Annotated[
         bool, typer.Option(help="Compute the hindsight bound, which no policy can beat, and the gap of each to it.")
     ] = True,
+    price_horizon_days: Annotated[
+        int,
+        typer.Option(
+            min=1, max=365, help="How far ahead policies look that weigh prices: the days between two deliveries."
+        ),
+    ] = 7,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Policies that are played at a time. [default: one a processor]")
     ] = None,
@@ -56,7 +62,7 @@ def simulate(
             why = "policies and stream of a rerun are those of its folder"
             raise CommandFailed("--rerun goes with neither --policy nor --data", why, code=MISUSED)
         if rerun is None:
-            _prepare(out, policy or [], (data, days, seed), bounded=bound)
+            _prepare(out, policy or [], (data, days, seed), bounded=bound, price_horizon_days=price_horizon_days)
         folder = rerun or out
         trial = _run(folder, workers or os.cpu_count() or 1)
         page = _write_page(trial, folder / "report.html")
@@ -69,7 +75,9 @@ def simulate(
             typer.echo(f"report: {page}" if page else "no page: it needs the extra, pip install 'stockpool[demo]'")
 
 
-def _prepare(out: Path, asked: list[str], source: tuple[Path | None, int, int], *, bounded: bool) -> None:
+def _prepare(
+    out: Path, asked: list[str], source: tuple[Path | None, int, int], *, bounded: bool, price_horizon_days: int
+) -> None:
     from engine.cli.demo import load_scenario
     from engine.trials.policies import BUILT_IN, EXAMPLE, PolicyUnreadable, contender
     from engine.trials.run import prepare
@@ -90,7 +98,7 @@ def _prepare(out: Path, asked: list[str], source: tuple[Path | None, int, int], 
     with screen.status("making the stream"):
         stream = stream_of(load_scenario(seed, data, days, lambda text: screen.print(text, markup=False)), days)
     try:
-        prepare(out, stream, contenders, seed, bounded=bounded)
+        prepare(out, stream, contenders, seed, bounded=bounded, price_horizon_days=price_horizon_days)
     except OSError as error:
         raise CommandFailed(f"cannot write {out}", str(error), code=MISUSED) from None
 

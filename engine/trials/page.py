@@ -83,7 +83,8 @@ def _frontier(trial: Trial) -> Figure:
     ):
         for at, name in enumerate(trial.tallies):
             colour = PALETTE[at % len(PALETTE)]
-            _point(axes, (results[measure][name], results["cost_per_order"][name]), scale, name, colour)
+            found = results[measure][name], results["cost_per_order"][name]
+            _point(axes, found, scale, (name, colour), above=at % 2 == 0)
         axes.set_xlabel(words)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _, form=form: form.format(value)))
         axes.margins(0.2)
@@ -91,14 +92,16 @@ def _frontier(trial: Trial) -> Figure:
     return figure
 
 
-def _point(axes: Axes, found: tuple[Result, Result], scale: float, name: str, colour: str) -> None:
+def _point(axes: Axes, found: tuple[Result, Result], scale: float, look: tuple[str, str], *, above: bool) -> None:
+    """``look``: name and colour, the name above the point or below it, for points may lie close together."""
+    name, colour = look
     across, up = found[0].value, found[1].value
     if across is None or up is None:
         return
     x, y = scale * across.value, up.value / _MICROS
     wide, high = _bars(found[0].difference, scale), _bars(found[1].difference, 1 / _MICROS)
     axes.errorbar(x, y, xerr=wide, yerr=high, fmt="o", color=colour, markersize=7, label=name)
-    axes.annotate(name, (x, y), xytext=(8, 6), textcoords="offset points", color=colour)
+    axes.annotate(name, (x, y), xytext=(8, 6 if above else -14), textcoords="offset points", color=colour)
 
 
 def _bars(interval: Interval | None, scale: float) -> list[list[float]] | None:

@@ -25,7 +25,7 @@ CommandT = TypeVar("CommandT", bound=m.Command)
 _DONE = (Outcome.OK, Outcome.PARTIAL)
 _ROWS_AT_ONCE = 20_000
 HISTORY_DAYS, HORIZON_DAYS = 28, 7
-"""What a refresh of prices looks back and ahead: as the server does when nobody sets it otherwise."""
+"""What a refresh of prices looks back and ahead, where nobody sets it otherwise: as the server does."""
 _PRICED = ("sku_keys", "node_keys", "price_micros", "demand_1024ths")
 _BASKET_LIFE_NS = 900 * SECOND_NS
 """How long a basket holds its units that nobody buys."""
@@ -61,11 +61,12 @@ class Sent(NamedTuple):
 class Player:
     """One policy's machine and what came of the stream so far."""
 
-    def __init__(self, stream: Stream, policy: RoutingPolicy) -> None:
+    def __init__(self, stream: Stream, policy: RoutingPolicy, price_horizon_days: int = HORIZON_DAYS) -> None:
         """Raises Unplayable when the network or the policy is refused."""
         self.rows: list[Sent] = []
         self._stream = stream
         self._is_priced = policy.weights.price > 0
+        self._horizon_days = price_horizon_days
         limits = replace(Limits(), request_ids_remembered=1)
         # Prices are found from what was sold; else nobody looks back.
         self._machine = Machine(limits if self._is_priced else replace(limits, movements_remembered=1_024))
@@ -151,7 +152,7 @@ class Player:
     def _refresh_prices(self, day: int) -> None:
         """What a server does that refreshes its prices every midnight, but that here the day waits for them."""
         names, plan_key = self._machine.pool.names, f"day-{day}"
-        told = read_all(self._machine.pool, self._now_ns, HISTORY_DAYS, HORIZON_DAYS)
+        told = read_all(self._machine.pool, self._now_ns, HISTORY_DAYS, self._horizon_days)
         for rows in find_prices(told):
             columns = (
                 tuple([names.sku_keys[at] for at in rows.skus.tolist()]),

@@ -31,7 +31,7 @@ from engine.trials.comparison import (
     result_rows,
     tally,
 )
-from engine.trials.player import Player, Sent
+from engine.trials.player import HORIZON_DAYS, Player, Sent
 from engine.trials.policies import Contender, contender
 from engine.trials.stream import Stream, read_stream, write_stream
 from engine.trials.tables import write_table
@@ -53,14 +53,25 @@ class Trial(NamedTuple):
     results: list[Result]
 
 
-def prepare(folder: Path, stream: Stream, contenders: list[Contender], seed: int, *, bounded: bool = True) -> None:
-    """Writes everything that a trial needs into its folder; ``bounded``: the hindsight bound is wanted. Raises OSError."""
+def prepare(
+    folder: Path,
+    stream: Stream,
+    contenders: list[Contender],
+    seed: int,
+    *,
+    bounded: bool = True,
+    price_horizon_days: int = HORIZON_DAYS,
+) -> None:
+    """Writes everything that a trial needs into its folder; ``bounded``: the hindsight bound is wanted; ``price_horizon_days``: how far ahead
+    policies look that weigh prices. Raises OSError.
+    """
     (folder / POLICIES).mkdir(parents=True, exist_ok=True)
     write_stream(stream, folder / STREAM)
     for each in contenders:
         (folder / POLICIES / f"{each.name}{each.suffix}").write_text(each.text, encoding="utf-8")
     names = [f"{each.name}{each.suffix}" for each in contenders]
-    settings = {"seed": seed, "policies": names, "bound": bounded, "version": version("stockpool")}
+    settings = {"seed": seed, "policies": names, "bound": bounded, "price_horizon_days": price_horizon_days}
+    settings["version"] = version("stockpool")
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
@@ -70,13 +81,15 @@ class Settings(NamedTuple):
     seed: int
     policies: dict[str, RoutingPolicy]
     bounded: bool
+    price_horizon_days: int
 
 
 def read_settings(folder: Path) -> Settings:
     """What a prepared folder asks for. Raises OSError, ValueError, KeyError, TypeError, PolicyUnreadable."""
     told: dict[str, Any] = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     found = [contender(str(folder / POLICIES / str(name))) for name in told["policies"]]
-    return Settings(int(told["seed"]), {each.name: each.policy for each in found}, bool(told["bound"]))
+    horizon_days = int(told.get("price_horizon_days", HORIZON_DAYS))  # folders of earlier versions do not tell
+    return Settings(int(told["seed"]), {each.name: each.policy for each in found}, bool(told["bound"]), horizon_days)
 
 
 def run_trial(folder: Path, progress: Progress, workers: int) -> Trial:
@@ -111,13 +124,13 @@ def _played(path: Path, settings: Settings, progress: Progress, workers: int) ->
     policies = settings.policies
     tasks = len(policies) + settings.bounded
     if min(workers, tasks) <= 1:  # one at a time needs no process of its own
-        rows = {name: _play(path, name, policy, progress) for name, policy in policies.items()}
+        rows = {name: _play(path, name, settings, progress) for name in policies}
         return rows, _bound(path, settings, progress)
     context = multiprocessing.get_context("spawn")
     told: Queue[tuple[str, int, int]] = context.Queue()
     with ProcessPoolExecutor(min(workers, tasks), mp_context=context, initializer=_begin, initargs=(told,)) as pool:
         bound = pool.submit(_bound_apart, path, settings)
-        futures = {name: pool.submit(_play_apart, path, name, policy) for name, policy in policies.items()}
+        futures = {name: pool.submit(_play_apart, path, name, settings) for name in policies}
         try:
             _follow(told, [bound, *futures.values()], progress)
             return {name: future.result() for name, future in futures.items()}, bound.result()
@@ -150,13 +163,13 @@ def _tell(name: str, done: int, total: int) -> None:
     _told.put((name, done, total))
 
 
-def _play_apart(path: Path, name: str, policy: RoutingPolicy) -> list[Sent]:
-    return _play(path, name, policy, _tell)
+def _play_apart(path: Path, name: str, settings: Settings) -> list[Sent]:
+    return _play(path, name, settings, _tell)
 
 
-def _play(path: Path, name: str, policy: RoutingPolicy, progress: Progress) -> list[Sent]:
+def _play(path: Path, name: str, settings: Settings, progress: Progress) -> list[Sent]:
     stream = read_stream(path)
-    player = Player(stream, policy)
+    player = Player(stream, settings.policies[name], settings.price_horizon_days)
     player.play(lambda day: progress(name, day + 1, stream.day_count))
     return player.rows
 

@@ -143,11 +143,13 @@ def test_a_policy_that_weighs_prices_keeps_for_walk_ins_what_they_will_want() ->
     events = sorted([*walk_ins, *web], key=lambda event: event.at_ns)
     given = stream(events, opening, days=9)._replace(skus=skus)
     filled = {}
-    for name in ("cheapest", "priced"):
-        rows = played(contender(name).policy, given)
+    for name, horizon_days in (("cheapest", 7), ("priced", 7), ("short-sighted", 1)):
+        player = Player(given, contender(name.replace("short-sighted", "priced")).policy, horizon_days)
+        player.play(lambda _: None)
+        rows = player.rows
         assert all(row.filled_units == 1 for row in rows if row.kind == "ship")
         filled[name] = sum(row.filled_units for row in rows if row.kind == "sale")
-    assert filled == {"cheapest": 21, "priced": 27}
+    assert filled == {"cheapest": 21, "priced": 27, "short-sighted": 23}
 
 
 def test_a_penalty_for_splits_buys_whole_orders() -> None:
@@ -202,7 +204,7 @@ def test_the_same_folder_gives_the_same_bytes(tmp_path: Path) -> None:
     folders, names = [tmp_path / "one", tmp_path / "other"], ("cheapest", "whole-lines")
     seen: list[tuple[str, int, int]] = []
     for folder, workers in zip(folders, (1, 2), strict=True):
-        prepare(folder, given, [contender(name) for name in names], 4)
+        prepare(folder, given, [contender(name) for name in names], 4, price_horizon_days=2)
         trial = run_trial(folder, lambda *told: seen.append(told), workers)
         (folder / "report.html").write_text(render_page(trial))
     told = [(name, day, 2) for name in names for day in (1, 2)]
