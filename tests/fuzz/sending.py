@@ -19,6 +19,8 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 
 HUNG_S = 30.0
 """No call may take so long; a busy machine must not make one fail."""
+TOLD_ANEW = {"RunWave"}
+"""Commands that tell how long they took, and plan anew when they are repeated; nothing is done twice."""
 OUTCOMES = set(types_pb2.Outcome.values()) - {types_pb2.OUTCOME_UNSPECIFIED}
 CODES = {
     "INVALID_FIELD": grpc.StatusCode.INVALID_ARGUMENT,
@@ -131,7 +133,7 @@ async def try_out(world: World, channel: grpc.aio.Channel, call: Call, messages:
         assert after == before, f"{call!r} changed the state: {told}"
     elif call.is_command:
         again = await send(channel, call, messages)
-        assert again == told, f"{call!r}: the same request got another answer"
+        assert call.name in TOLD_ANEW or again == told, f"{call!r}: the same request got another answer"
         assert await state(channel) == after, f"{call!r}: a repeated request was done again"
     assert world.writer.last_seq == after.seq
     return told

@@ -43,6 +43,8 @@ _FORESEEN = {
     "Reject": {types.OUTCOME_PARTIAL},
 }
 """Answers that belong to the business, beside OUTCOME_OK. Any other says that the server does not know what it had told."""
+_MOVABLE = ("Accept", "Reject")
+"""Calls to work that no node has begun: a pickup may have moved it elsewhere."""
 
 
 @dataclass(slots=True)
@@ -124,7 +126,8 @@ class Shopper:
         twice = self._random.random() < 0.05
         response = await (self._asker.ask_twice_at_once if twice else self._asker.ask)(call, request)
         result = response.result
-        if result.outcome != types.OUTCOME_OK and result.outcome not in _FORESEEN.get(call, ()):
+        moved = call in _MOVABLE and result.outcome == types.OUTCOME_INVALID_TRANSITION and result.subject == "MOVED"
+        if result.outcome != types.OUTCOME_OK and result.outcome not in _FORESEEN.get(call, ()) and not moved:
             self._asker.ledger.find("lost", f"{call} is answered {result} to {request}")
             raise WrongAnswerError
         return response
@@ -240,7 +243,9 @@ class Shopper:
             await self._reject(purchase, work)
             return
         if not is_pickup or self._random.random() < 0.5:
-            await self._ask("Accept", fulfillment.AcceptRequest(fulfillment_order_id=work))
+            accepted = await self._ask("Accept", fulfillment.AcceptRequest(fulfillment_order_id=work))
+            if accepted.result.outcome != types.OUTCOME_OK:
+                return
         if is_pickup:
             await self._ask("MarkReady", fulfillment.MarkReadyRequest(fulfillment_order_id=work))
             await self._ask("HandOver", fulfillment.HandOverRequest(fulfillment_order_id=work))
