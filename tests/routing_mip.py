@@ -13,7 +13,7 @@ from itertools import product
 from ortools.linear_solver import pywraplp
 
 from engine.kernels.zones import NEVER_SHIPS
-from tests.routing_terms import left_out, other, unit_prices, worth
+from tests.routing_terms import arrival_day, lateness, left_out, other, unit_prices, worth
 from tests.routing_worlds import CHANNEL, Plan, World
 
 
@@ -311,12 +311,12 @@ def audit(world: World, plan: Plan) -> None:
         total = sum(units for _, units in inside)
         assert handling == world.package_costs[node] + world.unit_costs[node] * total
         value = sum(worth(world, line, node, units) for line, units in inside) if terms.price_weight else 0
-        ship_day = terms.ship_days.get(node, 0)
         assert plan.extras[place] == (
             value,
             other(terms, node, zone, total),
-            ship_day,
-            ship_day + terms.transit.get(zone, 0),
+            terms.ship_days.get(node, 0),
+            arrival_day(terms, node, zone),
+            lateness(terms, node, zone),
         )
         cost += carried + handling
         score += (

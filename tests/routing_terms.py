@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from tests.routing_worlds import World
 
 
+UNKNOWN = 1 << 40
+"""Days on the road that nobody knows."""
+
+
 @dataclass(frozen=True)
 class Terms:
     """What an order may ask beyond carrier and handling, in plain words; as it stands: nothing."""
@@ -58,14 +62,25 @@ def left_out(terms: Terms, node: int, zone: int) -> bool:
 def days_late(terms: Terms, node: int, zone: int) -> int:
     if not terms.due_day:
         return 0
-    return max(0, terms.ship_days.get(node, 0) + terms.transit.get(zone, 0) - terms.due_day)
+    arrival = arrival_day(terms, node, zone)
+    return min(366, max(0, arrival - terms.due_day)) if arrival else 366
+
+
+def arrival_day(terms: Terms, node: int, zone: int) -> int:
+    """0: the node has no calendar, or nobody knows the days on the road."""
+    ship_day, road = terms.ship_days.get(node, 0), terms.transit.get(zone, 0)
+    return ship_day + road if ship_day and road < UNKNOWN else 0
 
 
 def other(terms: Terms, node: int, zone: int, units: int) -> int:
     """Lateness, capacity and performance of one package."""
-    late = terms.late_cost * terms.late_weight // 100 * days_late(terms, node, zone)
+    late = lateness(terms, node, zone)
     capacity = terms.capacity_price.get(node, 0) * terms.capacity_weight // 100
     return late + capacity + terms.performance.get(node, 0) * terms.performance_weight // 100 * units
+
+
+def lateness(terms: Terms, node: int, zone: int) -> int:
+    return terms.late_cost * terms.late_weight // 100 * days_late(terms, node, zone)
 
 
 def tail(demand: int, units: int) -> int:
@@ -117,14 +132,14 @@ def random_terms(chance: Random, world: World) -> Terms:
         distance_max=drawn(0.2, 500),
         keep=drawn(0.2, 1),
         due_day=drawn(0.5, 102),
-        late_days_max=chance.choice([0, 2, 5]),
+        late_days_max=chance.choice([0, 2, 5, 1 << 62]),
         late_cost=money(50),
         node_groups={node: chance.randint(0, 7) for node in nodes},
         performance={node: money(5) for node in nodes},
         capacity_price={node: money(20) for node in nodes},
         distances={node: chance.choice([0, 100, 500, 501, 3_000]) for node in nodes},
-        ship_days={node: chance.choice([100, 100, 101, 1 << 40 if chance.random() < 0.2 else 103]) for node in nodes},
-        transit={zone: chance.randint(0, 4) for zone in range(len(world.rates))},
+        ship_days={node: chance.choice([100, 100, 101, chance.choice([1 << 40, 0, 103, 103, 103])]) for node in nodes},
+        transit={zone: chance.choice([0, 1, 2, 3, 4, 4, UNKNOWN]) for zone in range(len(world.rates))},
         prices={pair: money(30) for pair in pairs},
         demand={pair: chance.choice([0, 0, 300, 1_024, 5_000]) for pair in pairs},
         margins={line: money(80) for line in lines},

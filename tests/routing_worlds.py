@@ -179,8 +179,8 @@ class Plan:
     """(line, node, units, package), as ordered by the router."""
     packages: list[tuple[int, int, int, int, int]]
     """(node, zone, grams, carrier, handling)."""
-    extras: list[tuple[int, int, int, int]]
-    """(price, other, ship day, arrival day) of each package."""
+    extras: list[tuple[int, int, int, int, int]]
+    """(price, other, ship day, arrival day, lateness) of each package."""
 
     def nodes_by_line(self) -> tuple[int, ...]:
         return tuple(node for _, node, _, _ in self.legs)
@@ -225,9 +225,9 @@ def _package(package: Integers) -> tuple[int, int, int, int, int]:
     return node, zone, grams, carried, handling
 
 
-def _extras(package: Integers) -> tuple[int, int, int, int]:
-    price, other, ship_day, arrival_day = (int(value) for value in package[c.PACKAGE_PRICE : c.PACKAGE_WIDTH])
-    return price, other, ship_day, arrival_day
+def _extras(package: Integers) -> tuple[int, int, int, int, int]:
+    price, other, ship_day, arrival_day, late = (int(value) for value in package[c.PACKAGE_PRICE : c.PACKAGE_WIDTH])
+    return price, other, ship_day, arrival_day, late
 
 
 def _node(keys: Integers, leg: Integers) -> int:

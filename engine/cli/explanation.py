@@ -25,6 +25,8 @@ _REASONS = {
     "NOT_ENOUGH_STOCK": "not enough free units",
     "NO_SHIP_DAY": "no day with room within four weeks",
     "RULE": "not allowed by the rule",
+    "LATE": "too late for the promised day",
+    "ARRIVAL_UNKNOWN": "nobody knows when it would arrive, and a day was promised",
 }
 _VERDICTS = {
     "SERVED": "served it",
@@ -104,6 +106,7 @@ def _routing(told: dict[str, Any]) -> "Iterable[RenderableType]":
         yield "[yellow]the code of today would plan otherwise; what follows is its view[/yellow]"
     asked = ", ".join(f"{line['units']} x {line['sku_key']}" for line in told["lines"])
     where = f" to {told['region_key']} by {told['service_key']}" if told["region_key"] else ""
+    where += f", promised for {told['promised_date']}" if told["promised_date"] else ""
     version = f" version {told['policy_version']}" if told["policy_version"] else ""
     yield f"asked for {asked}{where}, policy {told['policy_key']}{version}, planned at seq {told['plan_journal_seq']:,} ({told['plan_time']} UTC)"
     yield from _rules(told)
@@ -141,22 +144,32 @@ def _plans(told: dict[str, Any]) -> "Iterable[RenderableType]":
             yield "no node could serve any of it"
         return
     table = Table(header_style="dim", box=None, padding=(0, 1))
-    for name in ("plan", "sent from", "carrier", "handling", "split", "total", "lost by"):
+    late = any(
+        plan["cost"].get("lateness") for plan in (told["plan"], *(each["plan"] for each in told["alternatives"]))
+    )
+    terms = ["carrier", "handling", "split_penalty", *(["lateness"] if late else []), "total"]
+    for name in ("plan", "sent from", *(term.removesuffix("_penalty") for term in terms), "lost by"):
         table.add_column(name, justify="left" if name in ("plan", "sent from") else "right")
     exact = "chosen" if told["plan"]["cost"]["exact"] else "chosen (not proven)"
-    table.add_row(exact, *_terms(told["plan"]), "")
+    table.add_row(exact, *_terms(told["plan"], terms), "")
     for number, other in enumerate(told["alternatives"], start=2):
         lost = f"{other['units_fewer']:,} units" if other["units_fewer"] else _money(other["extra_cost"])
-        table.add_row(f"{number}.", *_terms(other["plan"]), lost)
+        table.add_row(f"{number}.", *_terms(other["plan"], terms), lost)
     yield table
     if not told["alternatives"]:
         yield "there was no other plan"
 
 
-def _terms(plan: dict[str, Any]) -> tuple[str, ...]:
+def _terms(plan: dict[str, Any], names: "Iterable[str]") -> tuple[str, ...]:
     cost = plan["cost"]
-    sent = "; ".join(f"{box['node_key']} (zone {box['zone']}, {box['weight_grams']:,} g)" for box in plan["packages"])
-    return (sent, *(_money(cost[name]) for name in ("carrier", "handling", "split_penalty", "total")))
+    sent = "; ".join(
+        f"{box['node_key']} (zone {box['zone']}, {box['weight_grams']:,} g{_arriving(box)})" for box in plan["packages"]
+    )
+    return (sent, *(_money(cost.get(name) or {"micros": 0}) for name in names))
+
+
+def _arriving(box: dict[str, Any]) -> str:
+    return f", arrives {box['arrival_date']}" if box["arrival_date"] else ""
 
 
 def _money(money: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from engine.cli.words import (
     Lines,
     Pickup,
     PricedLines,
+    Promised,
     RequestId,
     Service,
     ShipTo,
@@ -39,6 +40,7 @@ def options(
     channel: Channel,
     ship_to: Annotated[str, typer.Option("--ship-to", metavar="POSTAL_CODE", help="Where the buyer is.")],
     stores: Annotated[int, typer.Option(help="How many pickup stores to show.")] = 3,
+    promised: Promised = "",
     server: Server = SERVER,
     token: Token = None,
     authority: Authority = None,
@@ -54,6 +56,7 @@ def options(
             lines=line_items(lines),
             ship_to=Destination(postal_code=ship_to),
             pickup_store_max=stores,
+            promised_date=promised,
         )
         show(client.get_fulfillment_options(request), as_json=as_json)
 
@@ -67,6 +70,7 @@ def place(
     ship_to: ShipTo = None,
     pickup: Pickup = None,
     service: Service = "",
+    promised: Promised = "",
     customer: Annotated[str, typer.Option(help="The buyer.")] = "",
     request_id: RequestId = "",
     server: Server = SERVER,
@@ -91,6 +95,7 @@ def place(
             ship_to=Destination(postal_code=ship_to) if ship_to is not None else None,
             pickup_node_key=pickup,
             service_key=service,
+            promised_date=promised,
         )
         show(client.place_order(request), as_json=as_json)
 

@@ -6,7 +6,7 @@ import typer
 
 from engine.cli.connection import SERVER, Authority, Json, Server, Token, connected
 from engine.cli.messages import show
-from engine.cli.words import Channel, Lines, Pickup, RequestId, Service, ShipTo, line_items, one_of
+from engine.cli.words import Channel, Lines, Pickup, Promised, RequestId, Service, ShipTo, line_items, one_of
 
 app = typer.Typer(
     help="Look at a reservation, extend it, give it back.",
@@ -27,6 +27,7 @@ def reserve(
     ship_to: ShipTo = None,
     pickup: Pickup = None,
     service: Service = "",
+    promised: Promised = "",
     ttl: Seconds = None,
     partial: Annotated[bool, typer.Option("--partial", help="Hold what there is when it is not everything.")] = False,
     request_id: RequestId = "",
@@ -51,6 +52,7 @@ def reserve(
             service_key=service,
             ttl=Duration(seconds=ttl) if ttl is not None else None,
             allow_partial=partial,
+            promised_date=promised,
         )
         show(client.reserve(ReserveRequest(request_id=request_id, reservation=claim)), as_json=as_json)
 

@@ -18,6 +18,14 @@ Channel = Annotated[str, typer.Option("--channel", help="Where the demand comes 
 ShipTo = Annotated[str | None, typer.Option("--ship-to", metavar="POSTAL_CODE", help="Send it there.")]
 Pickup = Annotated[str | None, typer.Option("--pickup", metavar="NODE", help="Collect it at this store.")]
 Service = Annotated[str, typer.Option("--service", help="Carrier service. [default: the routing policy's]")]
+Promised = Annotated[
+    str,
+    typer.Option(
+        "--promised",
+        metavar="DATE",
+        help="The day by which the buyer was promised arrival, as 2026-12-24. [default: none]",
+    ),
+]
 RequestId = Annotated[
     str,
     typer.Option("--request-id", help="Repeat a request under its id: the first answer again. [default: a fresh one]"),

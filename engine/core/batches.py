@@ -72,6 +72,7 @@ def _items(pool: Pool, claims: ClaimColumns, now_ns: int) -> Integers:
     default_ns = pool.limits.reservation_ttl_default_ns
     items[:, c.ITEM_EXPIRES] = [now_ns + (ttl_ns or default_ns) for ttl_ns in claims.ttl_ns]
     items[:, c.ITEM_EXCLUDED] = 1
+    items[:, c.ITEM_DUE_DAY] = claims.due_days
     return items
 
 

@@ -53,6 +53,8 @@ class Question(NamedTuple):
     """What rules take the lines to be worth, see ``value_of``; 0 where no rule asks."""
     books: bool = False
     """An order: it may be booked without units, on hold or on backorder."""
+    due_day: int = 0
+    """Day by which the buyer was promised arrival; 0: none."""
 
 
 class Package(NamedTuple):
@@ -69,6 +71,9 @@ class Package(NamedTuple):
     """Performance, capacity and lateness, weighted."""
     ship_day: int = 0
     arrival_day: int = 0
+    """0: not known."""
+    late_micros: int = 0
+    """Lateness in ``other_micros``."""
 
 
 class Plan(NamedTuple):
@@ -141,6 +146,7 @@ def ask(pool: Pool, claim: Claim, now_ns: int, *, fact: bool = False, books: boo
         expires_ns,
         value_micros=value_of(pool, lines) if network.rulebook.asks_value else 0,
         books=books,
+        due_day=claim.due_day,
     )
 
 
@@ -214,6 +220,7 @@ class Planner:
                 len(question.excluded),
                 question.value_micros,
                 question.books,
+                question.due_day,
             )
             for sku, units in question.lines:
                 lines += (sku, units, skus[sku].weight_grams, -1, 0)
@@ -309,13 +316,15 @@ def cost_of(row: list[int], packages: Rows) -> Cost | None:
     if not count:
         return None
     boxes = packages[row[c.RESULT_FIRST_PACKAGE] :][:count]
+    lateness = sum([box[c.PACKAGE_LATE] for box in boxes])
     return Cost(
-        row[c.RESULT_COST],
+        min(row[c.RESULT_COST] + lateness, c.COST_MAX),
         sum([box[c.PACKAGE_CARRIER] for box in boxes]),
         sum([box[c.PACKAGE_HANDLING] for box in boxes]),
         row[c.RESULT_SPLIT],
         count,
         bool(row[c.RESULT_EXACT]),
+        lateness,
     )
 
 

@@ -13,6 +13,7 @@ from engine.core.claims import Plan, Planner, Question, reply_legs
 from engine.core.overlay import Overlay, fence_of
 from engine.kernels import columns as c
 from engine.kernels.questions import SHIP_NEEDS
+from engine.kernels.terms import LATE_DAYS_MAX
 from engine.kernels.zones import NEVER_SHIPS, PADDING, Integers
 from engine.model.explanations import Alternative, AskedRule, Dropped, ExplainedPackage, ExplainedPlan, Replayed
 from engine.model.outcomes import AfterAction, DropReason, FulfillmentKind, RuleVerdict
@@ -23,7 +24,8 @@ ALTERNATIVES_MAX = 3
 _CANDIDATE = 0
 _REASONS = [
     DropReason.CLOSED, DropReason.NOT_IN_CHANNEL, DropReason.DOES_NOT_SHIP, DropReason.REJECTED_BEFORE, DropReason.NO_LANE,
-    DropReason.RULE, DropReason.NO_STOCK, DropReason.NOT_ENOUGH_STOCK, DropReason.NO_SHIP_DAY,
+    DropReason.RULE, DropReason.NO_STOCK, DropReason.NOT_ENOUGH_STOCK, DropReason.NO_SHIP_DAY, DropReason.ARRIVAL_UNKNOWN,
+    DropReason.LATE,
 ]  # fmt: skip
 """In the order in which they are told."""
 Flags = NDArray[np.bool]
@@ -66,6 +68,7 @@ def explain(
         _rules(pool, question, plan.verdicts) if shipped else (),
         AfterAction(plan.after) if plan.after != c.AFTER_REQUEST else None,
         price_plan=pool.network.price_plan,
+        due_day=question.due_day,
     )
 
 
@@ -79,7 +82,18 @@ def _rules(pool: Pool, question: Question, verdicts: int) -> tuple[AskedRule, ..
 
 def _plan(pool: Pool, question: Question, plan: Plan) -> ExplainedPlan:
     boxes = tuple(
-        ExplainedPackage(box.node_index, box.zone, box.weight_grams, box.carrier_micros, box.handling_micros)
+        ExplainedPackage(
+            box.node_index,
+            box.zone,
+            box.weight_grams,
+            box.carrier_micros,
+            box.handling_micros,
+            box.price_micros,
+            box.late_micros,
+            box.other_micros - box.late_micros,
+            box.ship_day,
+            box.arrival_day,
+        )
         for box in plan.packages
     )
     rules = pool.network.policy_of(question.channel_index).rules
@@ -144,7 +158,9 @@ def _reasons(pool: Pool, question: Question, rule: int) -> Integers:
     reached = _reached(pool, question, count)
     leaving = network.ship_days[question.service_index, :count] < NEVER_SHIPS
     allowed, keep_units = _ruled(pool, question, rule, count)
-    holding, serving = _stocked(pool, question, able & reached & leaving & ~refused & allowed, keep_units)
+    dated, timely = _timely(pool, question, rule, count)
+    may_serve = able & reached & leaving & ~refused & allowed & timely
+    holding, serving = _stocked(pool, question, may_serve, keep_units)
     reasons = np.select(
         [
             flags & c.FLAG_OPEN == 0,
@@ -156,6 +172,8 @@ def _reasons(pool: Pool, question: Question, rule: int) -> Integers:
             ~holding,
             ~serving,
             ~leaving,
+            ~timely & ~dated,
+            ~timely,
         ],
         _REASONS,
         _CANDIDATE,
@@ -188,6 +206,25 @@ def _ruled(pool: Pool, question: Question, rule: int, count: int) -> tuple[Flags
     if row[c.RULE_DISTANCE_MAX]:
         allowed &= network.distances[question.destination, :count] <= row[c.RULE_DISTANCE_MAX]
     return allowed, int(row[c.RULE_KEEP_UNITS])
+
+
+def _timely(pool: Pool, question: Question, rule: int, count: int) -> tuple[Flags, Flags]:
+    """Nodes whose arrival is known; and those that are not too late for the rule. Where no day was promised all are both."""
+    dated = timely = np.ones(count, dtype=np.bool)
+    if not rule or not question.due_day:
+        return dated, timely
+    network = pool.network
+    _, first_rule, _ = network.claim_rules[question.channel_index]
+    days_max = network.rulebook.rules[first_rule + rule - 1, c.RULE_LATE_DAYS_MAX]
+    if days_max >= LATE_DAYS_MAX:
+        return dated, timely
+    leaves = network.ship_days[question.service_index, :count]
+    zones = network.zones[question.destination, :count].astype(np.int64)
+    transit = network.transit[question.service_index]
+    road = transit[np.where(zones < len(transit), zones, 0)]
+    dated = (leaves > 0) & (leaves < NEVER_SHIPS) & (road < NEVER_SHIPS)
+    timely = dated & (leaves + road - question.due_day <= days_max)
+    return dated, timely
 
 
 def _stocked(pool: Pool, question: Question, able: Flags, keep_units: int) -> tuple[Flags, Flags]:

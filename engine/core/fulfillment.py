@@ -83,7 +83,9 @@ def routing_of(pool: Pool, kind: CommandKind, cost: Cost | None) -> Routing:
     """What an order keeps of the plan that the decision under way makes firm."""
     if cost is None:
         return Routing(pool.seq + 1, kind)
-    return Routing(pool.seq + 1, kind, cost.total, cost.split_penalty, cost.package_count, cost.exact)
+    return Routing(
+        pool.seq + 1, kind, cost.total, cost.split_penalty, cost.package_count, cost.exact, late_micros=cost.lateness
+    )
 
 
 def when_of(work: FulfillmentOrder) -> int:
@@ -241,6 +243,7 @@ def routed_again(pool: Pool, order: Order, lines: Iterable[tuple[int, int]], ref
         order.service_index, tuple(lines), partial=True, fact=True,
         excluded=tuple(dict.fromkeys([*refusers, *reversed(refused)]))[: c.EXCLUDED_MAX],
         value_micros=value_of(pool, ((line.sku_index, line.units) for line in order.lines)),
+        due_day=order.promised_day,
     )  # fmt: skip
 
 

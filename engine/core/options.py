@@ -21,6 +21,7 @@ def get_options(pool: Pool, planner: Planner, query: q.GetFulfillmentOptions, no
     # Without a service there is still the question, which then is refused for one reason or another.
     for index, service_key in enumerate(pool.names.service_keys or [""]):
         claim = Claim(query.channel_key, query.lines, FulfillmentKind.SHIP, query.postal_code, "", service_key)
+        claim = claim._replace(due_day=query.due_day)
         question = ask(pool, claim, now_ns)
         if question.refusal:
             return r.OptionsAnswer(Outcome(question.refusal), question.subject)

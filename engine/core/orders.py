@@ -8,6 +8,8 @@ from engine.core.displacement import new_work, room_for
 from engine.core.draft import Draft
 from engine.core.fulfillment import allocation, make_work, order_state, routing_of, with_work
 from engine.kernels import columns as c
+from engine.kernels.subsets import PER_CENT
+from engine.kernels.terms import LATE_DAYS_MAX, PACK_MAX
 from engine.model.commands import CancelOrder, IngestOrder, PlaceOrder, PricedLines
 from engine.model.decisions import EffectRow
 from engine.model.orders import FulfillmentOrder, Order, OrderLine
@@ -44,6 +46,7 @@ def _new_order(
         (),
         now_ns,
         isinstance(command, IngestOrder),
+        promised_day=question.due_day,
     )
 
 
@@ -198,6 +201,7 @@ def _place_reserved(pool: Pool, command: PlaceOrder, channel: int, now_ns: int) 
         found.service_index,
         tuple(line[:2] for line in asked),
         partial=False,
+        due_day=found.due_day,
     )
     packages = reserved_packages(pool, found, legs)
     postal_code = command.postal_code
@@ -256,19 +260,43 @@ def reserved_packages(pool: Pool, found: Reservation, legs: Sequence[Held]) -> t
         load[node][0] += leg.units * network.skus[sku].weight_grams
         load[node][1] += leg.units
     packages = []
+    leaving = {pool.names.cell(leg.slot)[1]: leg.day for leg in legs}
     for node, (grams, units) in sorted(load.items()):
         zone = int(network.zones[found.destination, node])
         carrier = max(network.carrier_micros(found.service_index, zone, grams), 0)
         handling = network.nodes[node].package_cost_micros + units * network.nodes[node].unit_cost_micros
-        packages.append(Package(node, zone, grams, carrier, min(handling, c.COST_MAX)))
+        arrival_day = network.arrival_day(found.service_index, zone, leaving[node])
+        late = late_micros(pool, found.channel_index, found.due_day, arrival_day)
+        packages.append(
+            Package(
+                node, zone, grams, carrier, min(handling, c.COST_MAX), other_micros=late, ship_day=leaving[node],
+                arrival_day=arrival_day, late_micros=late,
+            )
+        )  # fmt: skip
     return tuple(packages)
+
+
+def late_micros(pool: Pool, channel_index: int, due_day: int, arrival_day: int) -> int:
+    """What a channel's policy of today says of a package that arrives on a day; nothing when no day was promised."""
+    policy = pool.network.policy_of(channel_index)
+    each = policy.late_penalty_micros * policy.weights.lateness // PER_CENT
+    return min(each * days_late(due_day, arrival_day), PACK_MAX >> 2)
+
+
+def days_late(due_day: int, arrival_day: int) -> int:
+    """Days after the promised one, as ``kernels.terms`` counts them; 0 when none was promised."""
+    if not due_day:
+        return 0
+    return min(max(arrival_day - due_day, 0), LATE_DAYS_MAX) if arrival_day else LATE_DAYS_MAX
 
 
 def _cost(pool: Pool, channel: int, packages: Sequence[Package]) -> Cost:
     carrier = min(sum(box.carrier_micros for box in packages), c.COST_MAX)
     handling = min(sum(box.handling_micros for box in packages), c.COST_MAX)
     split = pool.network.policy_of(channel).split_penalty_micros * (len(packages) - 1)
-    return Cost(min(carrier + handling + split, c.COST_MAX), carrier, handling, split, len(packages), exact=False)
+    lateness = sum(box.late_micros for box in packages)
+    total = min(carrier + handling + split + lateness, c.COST_MAX)
+    return Cost(total, carrier, handling, split, len(packages), exact=False, lateness=lateness)
 
 
 def decide_cancel(pool: Pool, command: CancelOrder, now_ns: int) -> Draft:

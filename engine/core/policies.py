@@ -54,6 +54,11 @@ def contradictions(policy: RoutingPolicy) -> Iterator[Problem]:
         yield "weights", "are all 0: nothing decides among the nodes; give one of them a value, or leave weights out"
     if weights.lateness and not policy.late_penalty_micros:
         yield "weights.lateness", "counts the late_penalty, which is 0; set late_penalty, or this to 0"
+    if policy.late_penalty_micros and not weights.lateness:
+        yield (
+            "late_penalty",
+            "counts for nothing while weights.lateness is 0; set that to 100, or leave late_penalty out",
+        )
     if policy.shadow and not policy.draft:
         yield "shadow", "is for drafts: what is in force decides anyway; set draft, or leave shadow out"
     names = [rule.name for rule in policy.rules]

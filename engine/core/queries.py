@@ -58,6 +58,7 @@ def get_reservation(pool: Pool, query: q.GetReservation) -> r.ReservationAnswer:
     return r.ReservationAnswer(
         Outcome.OK, "", found.reservation_id, found.state, found.channel_index, found.kind, found.created_ns,
         found.expires_ns, reply_legs(pool, found.legs) if found.state == ReservationState.HELD else (),
+        found.due_day,
     )  # fmt: skip
 
 

@@ -74,6 +74,7 @@ def decide_reserves(pool: Pool, planner: Planner, claims: Sequence[Claim], now_n
                 tuple(legs[first : first + count]),
                 cost_of(row, packages),
                 shortages,
+                question.due_day,
             )
         )
     return Judged(replies, row_counts, effects)

@@ -117,6 +117,7 @@ def placed(machine: Machine, decision: Decision, order_id: int) -> Asked:
         fact=order.ingested,
         value_micros=value_of(machine.pool, lines),
         books=True,
+        due_day=order.promised_day,
     )
     return Asked(question, _new_units(decision, order_id), _given_way(decision), order_id)
 
@@ -222,10 +223,11 @@ def _held(machine: Machine, decision: Decision, hold: list[int], legs: list[list
         FulfillmentKind(meta & c.META_KIND_MASK),
         channel,
         destination,
-        (meta >> c.META_SERVICE_SHIFT) - 1,
+        (meta >> c.META_SERVICE_SHIFT & c.META_SERVICE_MASK) - 1,
         lines,
         partial=bool(shortages),
         value_micros=value_of(machine.pool, lines),
+        due_day=meta >> c.META_DUE_SHIFT,
     )
     return Asked(question, dict(granted), {}, reservation_id=reservation_id)
 

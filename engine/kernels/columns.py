@@ -107,9 +107,8 @@ ORDER_DISTANCE_MAX: Final = 16  # kilometres between a candidate and the region;
 ORDER_KEEP_UNITS: Final = 17
 """Units that every cell keeps for others, beside its safety stock."""
 ORDER_DUE_DAY: Final = 18
-"""Day number by which a package should have arrived; 0: no promise."""
-ORDER_LATE_DAYS_MAX: Final = 19
-"""Days after ORDER_DUE_DAY that a candidate may be late."""
+"""Day number by which a package should have arrived; 0: no promise, or nobody asks how late it is."""
+ORDER_LATE_DAYS_MAX: Final = 19  # days after ORDER_DUE_DAY that a candidate may be late
 ORDER_LATE_COST: Final = 20  # micros a package and day late
 ORDER_EXCLUDED: Final = 21
 ORDER_WIDTH: Final = ORDER_EXCLUDED + EXCLUDED_MAX
@@ -146,8 +145,9 @@ PACKAGE_PRICE: Final = 5
 PACKAGE_OTHER: Final = 6
 """Performance, capacity and lateness, weighted, micros."""
 PACKAGE_SHIP_DAY: Final = 7
-PACKAGE_ARRIVAL_DAY: Final = 8
-PACKAGE_WIDTH: Final = 9
+PACKAGE_ARRIVAL_DAY: Final = 8  # 0: not known
+PACKAGE_LATE: Final = 9  # lateness inside PACKAGE_OTHER
+PACKAGE_WIDTH: Final = 10
 
 # plan[field]: the summary of the router's answer.
 PLAN_STATUS: Final = 0
@@ -174,12 +174,14 @@ RES_CHANNEL: Final = 4
 RES_DESTINATION: Final = 5
 """Region index for shipping, node index for pickup."""
 RES_META: Final = 6
-"""``kind | (service_index + 1) << META_SERVICE_SHIFT``."""
+"""``kind | (service_index + 1) << META_SERVICE_SHIFT | due day << META_DUE_SHIFT``."""
 RES_LEG: Final = 7
 """1 + the first leg; 0 when there is none (closed)."""
 RES_ROWS: Final = 8
 META_KIND_MASK: Final = 0xFF
 META_SERVICE_SHIFT: Final = 8
+META_SERVICE_MASK: Final = 0xFFFF
+META_DUE_SHIFT: Final = 24
 
 # held[row, leg]: units of open reservations, chained by HELD_NEXT (1 + next leg, 0 at the end); free ones are chained too.
 HELD_SLOT: Final = 0
@@ -305,16 +307,14 @@ ITEM_RULE_COUNT: Final = 9
 ITEM_EXPIRES: Final = 10
 ITEM_OUTCOME: Final = 11
 """Already refused before stock was looked at: the outcome; else 0."""
-ITEM_FACT: Final = 12
-"""1: threshold does not apply and nothing to grant is no refusal."""
-ITEM_EXCLUDED: Final = 13
-"""1 + first entry of ``excluded``; 0: none."""
+ITEM_FACT: Final = 12  # 1: threshold does not apply and nothing to grant is no refusal
+ITEM_EXCLUDED: Final = 13  # 1 + first entry of ``excluded``; 0: none
 ITEM_EXCLUDED_COUNT: Final = 14
 ITEM_VALUE: Final = 15
 """Micros that rules take the item's units to be worth."""
-ITEM_BOOKS: Final = 16
-"""1: an order, which may be booked without units, on hold or on backorder."""
-ITEM_WIDTH: Final = 17
+ITEM_BOOKS: Final = 16  # 1: an order, which may be booked without units, on hold or on backorder
+ITEM_DUE_DAY: Final = 17  # day by which the buyer was promised arrival; 0: none
+ITEM_WIDTH: Final = 18
 
 # rules[rule, field]: a routing rule, the rules of a policy one after the other. Behind the fields stand sets, see ``kernels.rules``.
 RULE_SERVICES: Final = 0

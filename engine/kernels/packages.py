@@ -11,6 +11,7 @@ from engine.kernels.columns import (
     PACKAGE_CARRIER,
     PACKAGE_GRAMS,
     PACKAGE_HANDLING,
+    PACKAGE_LATE,
     PACKAGE_NODE,
     PACKAGE_OTHER,
     PACKAGE_PRICE,
@@ -20,7 +21,7 @@ from engine.kernels.columns import (
     STATUS_INFEASIBLE,
 )
 from engine.kernels.compiled import inner
-from engine.kernels.terms import other_terms, performance_term
+from engine.kernels.terms import arrival_of, late_term, other_terms, performance_term
 from engine.kernels.workspace import IS_PLAIN, SCALARS, SEEN, ZONES_MAX, Work
 from engine.kernels.zones import Integers, Network, carrier_cost
 
@@ -49,12 +50,14 @@ def write_package(
     package[PACKAGE_HANDLING] = handling
     package[PACKAGE_PRICE] = value
     package[PACKAGE_OTHER] = np.int64(0)
+    package[PACKAGE_LATE] = np.int64(0)
     if work[3][SCALARS, IS_PLAIN] == 0:
         package[PACKAGE_OTHER] = (
             other_terms(network, order, node, zone) + performance_term(network, order, node) * units
         )
+        package[PACKAGE_LATE] = late_term(network, order, node, zone)
     package[PACKAGE_SHIP_DAY] = network[5][service, node]
-    package[PACKAGE_ARRIVAL_DAY] = network[5][service, node] + network[6][service, zone]
+    package[PACKAGE_ARRIVAL_DAY] = arrival_of(network, service, node, zone)
     return carried + handling
 
 

@@ -18,7 +18,6 @@ def write_question(item: Integers, excluded: Integers, order: Integers) -> None:
     order[c.ORDER_REGION] = item[c.ITEM_DESTINATION]
     order[c.ORDER_SERVICE] = item[c.ITEM_SERVICE]
     order[c.ORDER_NEEDS] = SHIP_NEEDS
-    order[c.ORDER_DUE_DAY] = 0
     count = min(item[c.ITEM_EXCLUDED_COUNT], c.EXCLUDED_MAX)
     order[c.ORDER_EXCLUDED_COUNT] = count
     for i in range(count):

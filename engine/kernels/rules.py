@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.kernels import columns as c
 from engine.kernels.compiled import inner
+from engine.kernels.terms import LATE_DAYS_MAX
 from engine.kernels.zones import Integers
 
 WORD_SHIFT: Final = 6
@@ -67,6 +68,10 @@ def write_rule(rules: Integers, rule: int, item: Integers, order: Integers) -> N
     order[c.ORDER_GROUPS_NONE] = rules[rule, c.RULE_GROUPS_NONE]
     order[c.ORDER_DISTANCE_MAX] = rules[rule, c.RULE_DISTANCE_MAX]
     order[c.ORDER_KEEP_UNITS] = rules[rule, c.RULE_KEEP_UNITS]
+    # Where nobody asks how late a package is, a promise makes no order slower to route.
+    tolerant = rules[rule, c.RULE_LATE_DAYS_MAX] >= LATE_DAYS_MAX
+    free = rules[rule, c.RULE_LATE_COST] == 0 or rules[rule, c.RULE_LATE_WEIGHT] == 0
+    order[c.ORDER_DUE_DAY] = np.int64(0) if tolerant and free else item[c.ITEM_DUE_DAY]
     order[c.ORDER_LATE_DAYS_MAX] = rules[rule, c.RULE_LATE_DAYS_MAX]
     order[c.ORDER_LATE_COST] = rules[rule, c.RULE_LATE_COST]
     order[c.ORDER_SPLIT_PENALTY] = rules[rule, c.RULE_SPLIT_PENALTY]

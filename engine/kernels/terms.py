@@ -39,12 +39,15 @@ from engine.kernels.compiled import inner
 from engine.kernels.prices import VALUE_MAX, units_price
 from engine.kernels.subsets import PER_CENT
 from engine.kernels.workspace import PACK, UNIT, Question, Work
-from engine.kernels.zones import Integers, Network, Stock
+from engine.kernels.zones import NEVER_SHIPS, Integers, Network, Stock
 
 PACK_MAX: Final = 1 << 49
 """Micros that a package never costs more than beside the carrier,"""
 UNIT_MAX: Final = 1 << 42
 """and a unit beside its price: an order's sum stays below COST_MAX."""
+LATE_DAYS_MAX: Final = 366
+"""No package counts as later than this. One whose arrival nobody knows does: it cannot be shown to keep a promise, hence it is the worst
+that there is, and later than any rule tolerates."""
 
 
 @inner
@@ -82,19 +85,39 @@ def is_left_out(network: Network, order: Integers, node: int, zone: int) -> bool
 
 @inner
 def days_late(network: Network, order: Integers, node: int, zone: int) -> int:
-    """Days after the promised one on which a package of the node arrives; 0 when it is on time, or nothing was promised."""
+    """Days after the promised one on which a package of the node arrives: LATE_DAYS_MAX at most, and where that is not known.
+
+    0 when it is on time, or nothing was promised.
+    """
     if order[ORDER_DUE_DAY] == 0:
         return np.int64(0)
-    arrival = network[5][order[ORDER_SERVICE], node] + network[6][order[ORDER_SERVICE], zone]
-    return max(arrival - order[ORDER_DUE_DAY], np.int64(0))
+    arrival = arrival_of(network, order[ORDER_SERVICE], node, zone)
+    if arrival == 0:
+        return np.int64(LATE_DAYS_MAX)
+    return min(max(arrival - order[ORDER_DUE_DAY], np.int64(0)), np.int64(LATE_DAYS_MAX))
+
+
+@inner
+def arrival_of(network: Network, service: int, node: int, zone: int) -> int:
+    """Day on which a package that is asked for now arrives; 0 when the node has no calendar, or the rate card does not tell its days on
+    the road.
+    """
+    leaves, road = network[5][service, node], network[6][service, zone]
+    return leaves + road if 0 < leaves < NEVER_SHIPS and road < NEVER_SHIPS else np.int64(0)
+
+
+@inner
+def late_term(network: Network, order: Integers, node: int, zone: int) -> int:
+    """Weighted micros a package for the days that it is late."""
+    late = share(order[ORDER_LATE_COST], order[ORDER_LATE_WEIGHT]) * days_late(network, order, node, zone)
+    return min(late, PACK_MAX >> 2)
 
 
 @inner
 def other_terms(network: Network, order: Integers, node: int, zone: int) -> int:
     """Weighted micros a package for capacity and lateness."""
-    late = share(order[ORDER_LATE_COST], order[ORDER_LATE_WEIGHT]) * days_late(network, order, node, zone)
     capacity = share(network[0][NODE_CAPACITY_PRICE, node], order[ORDER_CAPACITY_WEIGHT])
-    return min(late, PACK_MAX >> 2) + min(capacity, PACK_MAX >> 2)
+    return late_term(network, order, node, zone) + min(capacity, PACK_MAX >> 2)
 
 
 @inner

@@ -169,6 +169,8 @@ class Claim(NamedTuple):
     service_key: str = ""
     allow_partial: bool = False
     ttl_ns: int = 0
+    due_day: int = 0
+    """Day (since 1970-01-01) by which the buyer was promised arrival; 0: none, and for pickup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ class ClaimColumns:
     line_counts: list[int]
     sku_keys: list[str]
     units: list[int]
+    due_days: list[int]
 
     @classmethod
     def of(cls, claims: Iterable[Claim]) -> "ClaimColumns":
@@ -208,6 +211,7 @@ class ClaimColumns:
             [len(claim.lines) for claim in rows],
             [sku_key for claim in rows for sku_key, _ in claim.lines],
             [units for claim in rows for _, units in claim.lines],
+            [claim.due_day for claim in rows],
         )
 
     def __len__(self) -> int:
@@ -232,6 +236,7 @@ class ClaimColumns:
             self.service_keys[item],
             self.allow_partial[item],
             self.ttl_ns[item],
+            self.due_days[item],
         )
 
 

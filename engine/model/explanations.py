@@ -33,6 +33,15 @@ class ExplainedPackage(NamedTuple):
     weight_grams: int
     carrier_micros: int
     handling_micros: int
+    price_micros: int = 0
+    """Prices of the units in it, weighted."""
+    late_micros: int = 0
+    """Lateness, weighted."""
+    other_micros: int = 0
+    """Performance and capacity, weighted."""
+    ship_day: int = 0
+    """0: not known."""
+    arrival_day: int = 0
 
 
 class ExplainedPlan(NamedTuple):
@@ -100,6 +109,8 @@ class Replayed(NamedTuple):
     """What followed when the rule that decided did not serve in full; ``None``: it did, or the request decided."""
     price_plan: PricePlan | None = None
     """Whose prices there were; expired: they did not count."""
+    due_day: int = 0
+    """Day by which the buyer was promised arrival; 0: none."""
 
 
 class Explanation(NamedTuple):

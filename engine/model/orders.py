@@ -64,6 +64,8 @@ class Routing(NamedTuple):
     """When it did."""
     proposed: bool = False
     """Which cells serve it was proposed from outside, by a wave; the decision found that they can, and what it costs."""
+    late_micros: int = 0
+    """Lateness in ``total_micros``."""
 
 
 class Order(NamedTuple):
@@ -87,6 +89,8 @@ class Order(NamedTuple):
     """Of every plan that was made for it, in order; none for orders of versions that kept none."""
     on_hold: bool = False
     """A routing rule asked for a person to look at it: it gets no units until it is released."""
+    promised_day: int = 0
+    """Day (since 1970-01-01) by which the buyer was promised arrival; 0: none."""
 
     @property
     def is_open(self) -> bool:

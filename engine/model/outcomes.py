@@ -219,7 +219,7 @@ class CommandKind(IntEnum):
 
 
 class DropReason(IntEnum):
-    """Why a node was no candidate. Of several reasons the first is told, RULE before what the stock was."""
+    """Why a node was no candidate. Of several reasons the first is told, in the order of ``core.explanations``."""
 
     CLOSED = 1
     NOT_IN_CHANNEL = 2
@@ -230,3 +230,5 @@ class DropReason(IntEnum):
     NOT_ENOUGH_STOCK = 7
     RULE = 8
     NO_SHIP_DAY = 9
+    LATE = 10
+    ARRIVAL_UNKNOWN = 11

@@ -13,6 +13,8 @@ RULES_MAX = 15
 """Rules of a policy: the verdicts on all of them stand in one int64, four bits each."""
 WEIGHT_MAX = 1_000
 """Per cent."""
+LATE_DAYS_MAX = 365
+"""The most that a rule tolerates."""
 NODE_GROUPS_MAX = 56
 """Names of groups in a store: a bit of an int64 each, beside those of the kinds of nodes."""
 ANY = -1
@@ -65,7 +67,9 @@ class Candidates(NamedTuple):
     keep_units: int = 0
     """Units that every cell keeps beyond its safety stock."""
     late_days_max: int = ANY
-    """Days that a package may arrive behind the promise; 0: only nodes that can keep it; ANY: late nodes may serve."""
+    """Days that a package may arrive behind the day that was promised; 0: only nodes that can keep it; ANY: late nodes may serve. Of no
+    meaning for an order without such a day; else a node whose arrival is not known passes only where it is ANY.
+    """
 
 
 class Form(NamedTuple):

@@ -32,6 +32,8 @@ class GetFulfillmentOptions(Query):
     lines: Lines
     postal_code: str
     pickup_store_max: int = 0
+    due_day: int = 0
+    """Day (since 1970-01-01) by which shipped goods should arrive; 0: any."""
 
 
 @dataclass(frozen=True, slots=True)

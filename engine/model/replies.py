@@ -64,6 +64,8 @@ class Cost(NamedTuple):
     split_penalty: int
     package_count: int
     exact: bool
+    lateness: int = 0
+    """What the days behind the promised one count for."""
 
 
 class Plain(NamedTuple):
@@ -128,6 +130,8 @@ class ReserveReply(NamedTuple):
     legs: tuple[Leg, ...] = ()
     cost: Cost | None = None
     shortages: tuple[Shortage, ...] = ()
+    due_day: int = 0
+    """Day by which the buyer was promised arrival; 0: none."""
 
 
 class BatchReserveReply(NamedTuple):
@@ -257,6 +261,7 @@ class ReservationAnswer(NamedTuple):
     created_ns: int = 0
     expires_ns: int = 0
     legs: tuple[Leg, ...] = ()
+    due_day: int = 0
 
 
 class OrderAnswer(NamedTuple):

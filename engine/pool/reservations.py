@@ -49,6 +49,8 @@ class Reservation(NamedTuple):
     kind: FulfillmentKind
     service_index: int
     legs: tuple[Held, ...]
+    due_day: int = 0
+    """Day by which the buyer was promised arrival; 0: none."""
 
 
 class Reservations:
@@ -77,8 +79,9 @@ class Reservations:
             channel,
             destination,
             FulfillmentKind(meta & c.META_KIND_MASK),
-            (meta >> c.META_SERVICE_SHIFT) - 1,
+            (meta >> c.META_SERVICE_SHIFT & c.META_SERVICE_MASK) - 1,
             tuple(reversed(legs)),
+            meta >> c.META_DUE_SHIFT,
         )
 
     def channel_of(self, reservation_id: int) -> int:

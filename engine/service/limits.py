@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from engine.model.calendars import MINUTES_PER_DAY
 from engine.model.limits import Limits
-from engine.model.policies import NODE_GROUPS_MAX, RULES_MAX, WEIGHT_MAX
+from engine.model.policies import LATE_DAYS_MAX, NODE_GROUPS_MAX, RULES_MAX, WEIGHT_MAX
 from engine.service import fields as border
 from engine.service.convert import calendars, policies, waves
 from engine.service.convert.fulfillment import TRACKING_CHARACTERS_MAX
@@ -152,6 +152,9 @@ _BORDER = (
     Limit("grace_period_max_ns", policies.GRACE_NS_MAX, "ns", f"Grace period of a routing policy{_REFUSED}."),
     Limit("wave_think_max_ns", waves.THINK_NS_MAX, "ns", f"Time to think that RunWave may ask for{_REFUSED}."),
     Limit("packages_max", policies.PACKAGES_MAX, "count", f"Packages that a routing rule allows{_REFUSED}."),
+    Limit(
+        "late_days_max", LATE_DAYS_MAX, "days", f"Days behind the promised one that a routing rule tolerates{_REFUSED}."
+    ),
     Limit("node_kinds_max", 4, "count", f"Kinds of nodes of a routing rule{_REFUSED}."),
     Limit("node_groups_max", NODE_GROUPS_MAX, "count", f"Different groups of nodes in the store{_FULL}."),
     Limit("policies_listed_max", POLICIES_MAX, "count", "Routing policies that ListRoutingPolicies returns."),

@@ -15,7 +15,7 @@ from engine.model.network import Channel, Node
 from engine.model.orders import ReceivedItem
 from engine.model.outcomes import AfterAction, Disposition, NodeKind, Quantity, RejectReason, StockReason
 from engine.model.policies import ANY, Applies, Candidates, Form, RoutingPolicy, Rule
-from tests.builders import CHANNELS, CHART, EXPRESS, GROUND, MINUTE_NS, NODES, SKUS, pickup, ship
+from tests.builders import CHANNELS, CHART, EPOCH_NS, EXPRESS, GROUND, MINUTE_NS, NODES, SKUS, pickup, ship
 
 SKU_KEYS = st.sampled_from("A" * 10 + "B" * 8 + "C" * 4 + "DZ")
 NODE_KEYS = st.sampled_from(["dc", "east", "west"] * 4 + ["lab", "lab", "hub", "?"])
@@ -23,6 +23,8 @@ CHANNEL_KEYS = st.sampled_from(["web"] * 8 + ["app"] * 4 + ["mall", "mall", "til
 POSTAL_CODES = st.sampled_from(["10001", "90001", "50001"] * 5 + ["77777"])
 SERVICE_KEYS = st.sampled_from([""] * 8 + ["ground", "express"] * 3 + ["boat"])
 UNITS = st.integers(1, 4)
+DUE_DAYS = st.sampled_from([0, 0, 0, *(EPOCH_NS // (1_440 * MINUTE_NS) + day for day in (-1, 1, 2, 5))])
+"""The store stays within the day in which it begins, or little more."""
 EXTENSIONS = st.sampled_from([SECOND_NS, MINUTE_NS, 7 * MINUTE_NS, 60 * MINUTE_NS])
 TTLS = st.just(0) | EXTENSIONS
 ORDER_KEYS = st.sampled_from([f"k{at}" for at in range(12)])
@@ -41,6 +43,7 @@ def claims(draw: st.DrawFn, *, partial: bool = True) -> m.Claim:
     fields["ttl_ns"] = draw(TTLS)
     if draw(st.integers(0, 3)) == 0:
         return pickup(draw(lines_of()), at=draw(NODE_KEYS), **fields)
+    fields["due_day"] = draw(DUE_DAYS)
     return ship(draw(lines_of()), to=draw(POSTAL_CODES), service_key=draw(SERVICE_KEYS), **fields)
 
 
@@ -98,7 +101,7 @@ CANDIDATES = st.just(Candidates()) | st.builds(
     st.sampled_from([(), (), (NodeKind.STORE,), (NodeKind.WAREHOUSE, NodeKind.STORE)]),
     st.sampled_from([0, 0, 100, 2_200]),
     st.sampled_from([0, 0, 1, 3]),
-    st.just(ANY),  # left out, it would be drawn by its type: any integer
+    st.sampled_from([ANY, ANY, 0, 2]),
 )
 FORMS = st.builds(
     lambda form, value: Form(form[0], value if form[0] != 1 else 0, form[1]),

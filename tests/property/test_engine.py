@@ -253,18 +253,24 @@ class Engine(RuleBasedStateMachine):
         order_id = self.known(data, self.twins.oracle.state.next_order_id)
         self.tell(m.CancelOrder, order_id=order_id, lines=tuple(lines))
 
-    @rule(channel=st.sampled_from(["web", "app", "mall"]), lines=asked.lines_of(3), postal_code=asked.POSTAL_CODES)
-    def offer(self, channel: str, lines: m.Lines, postal_code: str) -> None:
+    @rule(
+        channel=st.sampled_from(["web", "app", "mall"]),
+        lines=asked.lines_of(3),
+        postal_code=asked.POSTAL_CODES,
+        due_day=asked.DUE_DAYS,
+    )
+    def offer(self, channel: str, lines: m.Lines, postal_code: str, due_day: int) -> None:
         """What is offered, PlaceOrder grants at the very price and on the very days; a store that is not offered, Reserve refuses,
         unless floating parcels can make way.
         """
         store = self.twins.store
-        answer = store.ask(q.GetFulfillmentOptions(0, channel, lines, postal_code, 9))
+        answer = store.ask(q.GetFulfillmentOptions(0, channel, lines, postal_code, 9, due_day))
         if answer.outcome != Outcome.OK or self.full():
             return
         names = store.machine.pool.names
         for option in answer.ship_options:
-            claim = ship(lines, postal_code, channel, service_key=names.service_keys[option.service_index])
+            service_key = names.service_keys[option.service_index]
+            claim = ship(lines, postal_code, channel, service_key=service_key, due_day=due_day)
             order = store.make(
                 m.PlaceOrder, channel_key=channel, order_key="new", customer_key="", lines=priced(lines), claim=claim
             )

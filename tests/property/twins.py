@@ -183,7 +183,7 @@ class Twins:
         )
         return ReservationAnswer(
             Outcome.OK, "", reservation_id, hold.state, state.channel_index(hold.channel), hold.kind, hold.created_ns,
-            hold.expires_ns, legs if hold.state == ReservationState.HELD else (),
+            hold.expires_ns, legs if hold.state == ReservationState.HELD else (), hold.due_day,
         )  # fmt: skip
 
     def compare_days(self) -> None:

@@ -25,7 +25,7 @@ from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
 from stockpool.v1 import orders_pb2 as orders
 from stockpool.v1 import reservations_pb2 as reservations
-from stockpool.v1.types_pb2 import Destination
+from stockpool.v1.types_pb2 import Destination, Money
 from tests.service.world import Outcome, World, claim, lines, nodes, open_world, place, rate_card, reserve
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -177,6 +177,53 @@ async def test_options_tell_dates_and_orders_keep_them(world: World) -> None:
         assert (work.ship_date, work.arrival_date) == (ground.ship_date, arrival)
         assert work.HasField("ready_hour") == bool(fields)
         assert work.ready_hour == (ready.hour if fields else 0)
+
+
+async def test_a_promised_day_is_kept_and_told(world: World) -> None:
+    days: Any = range(1, 8)
+    hours = [network.OpeningHours(weekday=day, opens_minute=0, closes_minute=1_440) for day in days]
+    (east,) = (node for node in nodes() if node.node_key == "east")
+    east.calendar.CopyFrom(network.Calendar(time_zone="UTC", hours=hours))
+    await world.client.put_nodes(network.PutNodesRequest(nodes=[east]))
+    card = rate_card("ground", 5)
+    card.transit_days.extend([2, 3, 4])
+    await world.client.put_rate_card(network.PutRateCardRequest(rate_card=card))
+    policy = network.RoutingPolicy(
+        policy_key="default",
+        default_service_key="ground",
+        late_penalty=Money(currency_code="USD", micros=1_500_000),
+        weights=network.RoutingWeights(carrier=100, handling=100, lateness=100),
+        rules=[network.RoutingRule(name="a day", candidates=network.RuleCandidates(late_days_max=1))],
+    )
+    await world.client.put_routing_policy(network.PutRoutingPolicyRequest(policy=policy))
+    read = await world.client.get_routing_policy(network.GetRoutingPolicyRequest(policy_key="default"))
+    assert (read.policy.late_penalty, read.policy.weights.lateness) == (policy.late_penalty, 100)
+    assert read.policy.rules[0].candidates.late_days_max == 1
+    await world.stock("sku-1", "east", 9)
+    today = datetime.fromtimestamp(world.clock.now_ns() // 1_000_000_000, UTC).date()
+    tomorrow, soon = f"{today + timedelta(days=1)}", f"{today + timedelta(days=2)}"
+    late = await world.client.place_order(place("late", ("sku-1", 1), promised_date=tomorrow))
+    assert (late.order.promised_date, late.cost.lateness.micros) == (tomorrow, 1_500_000)
+    total = late.cost.carrier.micros + late.cost.handling.micros + 1_500_000
+    assert late.cost.total.micros == total
+    explained = await world.client.explain_order(orders.ExplainOrderRequest(order_id=late.order.order_id))
+    (told,) = explained.routings
+    (package,) = told.plan.packages
+    assert (told.promised_date, package.lateness.micros, package.arrival_date) == (tomorrow, 1_500_000, soon)
+    refused = await world.client.reserve(reserve(("sku-1", 1), promised_date=f"{today}"))
+    assert refused.result.outcome == Outcome.INSUFFICIENT_STOCK
+    kept = (await world.client.reserve(reserve(("sku-1", 1), promised_date=soon))).reservation
+    batch = reservations.BatchReserveRequest(
+        reservations=[claim(("sku-1", 1), promised_date=soon), claim(("sku-1", 1), promised_date=f"{today}")]
+    )
+    first, second = (await world.client.batch_reserve(batch)).results
+    assert (first.outcome, second.outcome) == (Outcome.OK, Outcome.INSUFFICIENT_STOCK)
+    found = await world.client.get_reservation(reservations.GetReservationRequest(reservation_id=kept.reservation_id))
+    assert kept.promised_date == found.reservation.promised_date == soon
+    order = await world.client.place_order(
+        orders.PlaceOrderRequest(channel_key="web", order_key="kept", reservation_id=kept.reservation_id)
+    )
+    assert (order.order.promised_date, order.cost.HasField("lateness")) == (soon, False)
 
 
 async def test_batch_of_a_thousand(world: World) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from engine.model.commands import Claim
 from engine.model.outcomes import AfterAction, FulfillmentKind, Outcome
+from engine.model.policies import ANY
 from engine.model.replies import Cost, Leg, Shortage
 from engine.proof.oracle.days import promised
 from engine.proof.oracle.rules import Question, Way, free, may_serve, policy_of, value_of, ways
@@ -83,7 +84,9 @@ def ask(state: State, claim: Claim, *, fact: bool = False, books: bool = False) 
     if service not in state.rate_cards:
         raise Refused(Outcome.UNKNOWN_SERVICE, service)
     value = value_of(state, claim.lines)
-    return Question(claim.channel_key, SHIP, region, service, claim.lines, partial, fact, (), value, books)
+    return Question(
+        claim.channel_key, SHIP, region, service, claim.lines, partial, fact, (), value, books, claim.due_day
+    )
 
 
 def node_refusal(state: State, node: str, channel: str, *, offers: bool) -> Outcome | None:
@@ -115,7 +118,23 @@ def candidates(state: State, question: Question, way: Way) -> list[str]:
         and may_serve(state, way.candidates, node, question.destination)
         and state.carrier(question.service, state.zone(question.destination, key), 0) is not None
         and (node.calendar is None or promised(state, key, SHIP, question.service)[0])
+        and is_timely(state, question, way, key)
     ]
+
+
+def is_timely(state: State, question: Question, way: Way, node: str) -> bool:
+    """Whether a node keeps what was promised as well as the rule wants: an arrival that nobody knows never does."""
+    if not question.due_day or way.candidates.late_days_max == ANY:
+        return True
+    day = arrival_day(state, node, question.destination, question.service)
+    return 0 < day <= question.due_day + way.candidates.late_days_max
+
+
+def arrival_day(state: State, node: str, region: str, service: str) -> int:
+    """When a package that is asked for now arrives; 0: not known."""
+    ship_day, zone = promised(state, node, SHIP, service)[0], state.zone(region, node)
+    transit = state.rate_cards[service].transit_days
+    return ship_day + transit[zone - 1] if ship_day and 1 <= zone <= len(transit) else 0
 
 
 def available(state: State, question: Question, way: Way, sku: str) -> int:

@@ -115,6 +115,7 @@ def again(state: State, order: Order, lines: list[tuple[int, int]], refusers: li
         fact=True,
         excluded=tuple(nodes[node] for node in excluded),
         value=value_of(state, tuple((skus[line.sku_index], line.units) for line in order.lines)),
+        due_day=order.promised_day,
     )
 
 

@@ -159,6 +159,7 @@ def _make(
         state.now_ns,
         isinstance(command, m.IngestOrder),
         on_hold=on_hold,
+        promised_day=question.due_day,
     )
     return keep(state, order)
 
@@ -233,7 +234,7 @@ def place(state: State, command: m.PlaceOrder, choices: Iterator[Choice]) -> Ord
 def _commit(state: State, command: m.PlaceOrder, hold: Hold, asked: Asked, legs: list[HeldLeg]) -> OrderReply:
     shipped = hold.kind == SHIP
     boxes = boxes_by_node(state, hold.destination, hold.service, pairs_of(legs)) if shipped else []
-    question = Question(hold.channel, hold.kind, hold.destination, hold.service, ())
+    question = Question(hold.channel, hold.kind, hold.destination, hold.service, (), due_day=hold.due_day)
     close(state, hold, ReservationState.COMMITTED)
     postal_code = command.postal_code or (hold.destination if shipped else "")
     order = _make(state, command, question, postal_code, asked, legs, boxes)

@@ -68,7 +68,7 @@ def _hold(state: State, question: Question, grant: Grant, expires_ns: int) -> Ho
     state.hold_places[reservation_id % places] = reservation_id
     hold = Hold(
         reservation_id, HELD, question.channel, question.kind, question.destination, question.service,
-        state.now_ns, expires_ns, list(grant.legs),
+        state.now_ns, expires_ns, list(grant.legs), question.due_day,
     )  # fmt: skip
     state.holds[reservation_id] = hold
     state.next_hold_id = reservation_id + 1
@@ -107,7 +107,7 @@ def reserve(state: State, command: m.Reserve, choices: Iterator[Choice]) -> Rese
     hold = _hold(state, question, grant, _ends(state, claim))
     return ReserveReply(
         grant.outcome, "", hold.reservation_id, state.channel_index(question.channel), question.kind, state.now_ns,
-        hold.expires_ns, grant.told(state), grant.cost, grant.shortages,
+        hold.expires_ns, grant.told(state), grant.cost, grant.shortages, question.due_day,
     )  # fmt: skip
 
 

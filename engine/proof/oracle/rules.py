@@ -28,6 +28,8 @@ class Question:
     excluded: tuple[str, ...] = ()
     value: int = 0
     books: bool = False
+    due_day: int = 0
+    """Day by which arrival was promised; 0: none."""
 
 
 @dataclass(frozen=True)

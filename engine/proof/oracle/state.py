@@ -51,6 +51,7 @@ class Hold:
     created_ns: int
     expires_ns: int
     legs: list[HeldLeg]
+    due_day: int = 0
 
 
 class Movement(NamedTuple):

@@ -25,7 +25,7 @@ from engine.proof.oracle import State
 from engine.proof.simulation.history import UNKNOWN_ID, Look, Ref
 from engine.proof.simulation.ledger import Ledger
 from engine.proof.simulation.proposals import proposed
-from engine.proof.simulation.world import CHANNELS, CHART, GROUND, MINUTE_NS, NODES, POLICY, RULES, SKUS
+from engine.proof.simulation.world import CHANNELS, CHART, DAY_NS, GROUND, MINUTE_NS, NODES, POLICY, RULES, SKUS
 
 Asked = tuple[type[m.Command], dict[str, Any]]
 
@@ -88,6 +88,8 @@ class Callers:
         lines = self._lines()
         if chance.random() < 0.3:
             return m.Claim(self._channel(), lines, FulfillmentKind.PICKUP, pickup_node_key=self._node(), **fields)
+        if chance.random() < 0.3:
+            fields["due_day"] = self.state.now_ns // DAY_NS + chance.choice((-1, 1, 2, 3, 6))
         fields["service_key"] = chance.choice(("", "", "", "ground", "express", "express", "boat"))
         return m.Claim(self._channel(), lines, FulfillmentKind.SHIP, postal_code=chance.choice(POSTAL_CODES), **fields)
 

@@ -10,10 +10,11 @@ from engine.model.calendars import Calendar, Hours
 from engine.model.limits import SECOND_NS, Limits
 from engine.model.network import Channel, Node, RateCard, Region, RoutingPolicy, Sku, ZoneChart
 from engine.model.outcomes import AfterAction, NodeKind
-from engine.model.policies import Applies, Form, Rule
+from engine.model.policies import Applies, Candidates, Form, Rule
 
 EPOCH_NS = 1_700_000_000_000_000_000
 MINUTE_NS = 60 * SECOND_NS
+DAY_NS = 1_440 * MINUTE_NS
 
 SHIFTS = Calendar(
     "America/Chicago", tuple(Hours(day, 360, 1_200) for day in range(1, 7)), cutoff_minute=960,
@@ -60,6 +61,10 @@ RULES = (
     (Rule("in one piece", form=Form(unit_split=False)), Rule("wait", after=AfterAction.HOLD)),
     (Rule("from east", Applies(region_prefixes=("1",)), after=AfterAction.BACKORDER), Rule("rest")),
     (Rule("one thing", Applies(lines_max=1)), Rule("fast", Applies(("express",)), after=AfterAction.PARTIAL)),
+    (
+        Rule("in time", candidates=Candidates(late_days_max=0)),
+        Rule("soon", candidates=Candidates(late_days_max=2), after=AfterAction.BACKORDER),
+    ),
 )  # fmt: skip
 """Rules of a policy, one lot after the other."""
 CHANNELS = (

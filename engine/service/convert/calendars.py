@@ -17,6 +17,8 @@ TRANSIT_DAYS_MAX = 60
 CAPACITY_MAX = 1_000_000_000
 """Orders or units a day; a node without a maximum says 0."""
 EPOCH = date(1970, 1, 1)
+PROMISE_YEARS = (2000, 2100)
+"""Nobody promises arrival in another year: such a date is a slip."""
 
 
 def calendar(check: Check, path: str, message: pb.Calendar) -> Calendar:
@@ -63,14 +65,14 @@ def known_time_zone(name: str) -> bool:
     return True
 
 
-def local_day(check: Check, path: str, text: str) -> int:
+def local_day(check: Check, path: str, text: str, years: tuple[int, int] = (1970, 2200)) -> int:
     """A date as days since 1970-01-01."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
         day = None
-    if day is None or day.isoformat() != text or not 1970 <= day.year <= 2200:
-        check.wrong(path, f"must be a date from 1970 to 2200, as 2026-12-25, got {shown(text)}")
+    if day is None or day.isoformat() != text or not years[0] <= day.year <= years[1]:
+        check.wrong(path, f"must be a date from {years[0]} to {years[1]}, as 2026-12-25, got {shown(text)}")
         return 0
     return (day - EPOCH).days
 
@@ -78,6 +80,18 @@ def local_day(check: Check, path: str, text: str) -> int:
 def date_text(day: int) -> str:
     """A day since 1970-01-01 as a date."""
     return (EPOCH + timedelta(days=day)).isoformat()
+
+
+def due_day(check: Check, path: str, text: str, *, collected: bool = False) -> int:
+    """The day by which a buyer was promised arrival; 0: none, which is what goods to be collected have."""
+    if not text:
+        return 0
+    if collected:
+        check.wrong(
+            path, "must be empty for goods to be collected: the store decides when they are ready, see ready_date"
+        )
+        return 0
+    return local_day(check, path, text, PROMISE_YEARS)
 
 
 def promised_date(day: int) -> str:

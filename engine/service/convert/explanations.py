@@ -6,12 +6,16 @@ from typing import Any
 from engine.model.explanations import Alternative, ExplainedPlan, Explanation, Replayed
 from engine.model.outcomes import FulfillmentKind
 from engine.pool.names import Names
+from engine.service.convert.calendars import promised_date
 from engine.service.convert.entry import Entry
 from engine.service.convert.events import COMMANDS
 from engine.service.convert.orders import GET_ORDER, get_order
 from engine.service.convert.planning import fill_plan
 from engine.service.convert.wording import add_cell, add_legs, add_shortages, fill_cost, fill_money, fill_time
 from stockpool.v1 import orders_pb2 as pb
+
+_TERMS = {"price": "price", "late": "lateness", "other": "penalties"}
+"""Terms that a package has only where the policy counts them."""
 
 
 def add_explanations(messages: Any, explained: Iterable[Explanation], names: Names) -> None:
@@ -40,6 +44,7 @@ def _fill(message: Any, told: Replayed, names: Names) -> None:
     if told.kind == FulfillmentKind.SHIP:
         message.region_key = names.region_keys[told.destination]
         message.service_key = names.service_keys[told.service_index]
+    message.promised_date = promised_date(told.due_day)
     for sku_index, units in told.lines:
         message.lines.add(sku_key=names.sku_keys[sku_index], units=units)
     message.node_count, message.candidate_count = told.node_count, told.candidate_count
@@ -68,6 +73,11 @@ def _fill_plan(message: Any, plan: ExplainedPlan, names: Names) -> None:
         )
         fill_money(added.carrier, box.carrier_micros, names)
         fill_money(added.handling, box.handling_micros, names)
+        for name in ("price", "late", "other"):
+            micros = getattr(box, f"{name}_micros")
+            if micros:
+                fill_money(getattr(added, _TERMS[name]), micros, names)
+        added.ship_date, added.arrival_date = promised_date(box.ship_day), promised_date(box.arrival_day)
     add_shortages(message.shortages, plan.shortages, names)
 
 

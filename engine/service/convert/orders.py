@@ -18,7 +18,7 @@ from engine.model.outcomes import CommandKind, FulfillmentKind, Outcome
 from engine.model.queries import GetFulfillmentOptions, GetOrder
 from engine.model.replies import OptionsAnswer, OrderAnswer, OrderReply, RerouteReply
 from engine.pool.names import Names
-from engine.service.convert.calendars import promised_date
+from engine.service.convert.calendars import due_day, promised_date
 from engine.service.convert.entry import Entry
 from engine.service.convert.wording import add_legs, add_shortages, fill_cost, fill_money, fill_time
 from engine.service.fields import Check, Rules, fingerprint
@@ -37,6 +37,7 @@ def get_fulfillment_options(request: pb.GetFulfillmentOptionsRequest, rules: Rul
         check.lines("lines", request.lines, "lines_per_order_max", check.limits.lines_per_order_max),
         check.postal_code("ship_to.postal_code", request.ship_to.postal_code),
         check.whole("pickup_store_max", request.pickup_store_max, 0, "pickup_stores_max", PICKUP_STORES_MAX),
+        due_day(check, "promised_date", request.promised_date),
     )
     check.done()
     return query
@@ -86,6 +87,8 @@ def place_order(request: pb.PlaceOrderRequest, rules: Rules) -> Command:
     claim, postal_code = None, ""
     if not reservation_id:
         claim = _claim(check, request, channel_key, lines, service_key)
+    elif request.promised_date:
+        check.wrong("promised_date", "must be empty: the reservation's own decides; give it to Reserve")
     elif way == "pickup_node_key":
         check.wrong("pickup_node_key", "must be absent: the reservation's own store decides")
     elif way == "ship_to":
@@ -111,12 +114,14 @@ def _claim(
     way = request.WhichOneof("fulfillment")
     if way == "pickup_node_key":
         node_key = check.key("pickup_node_key", request.pickup_node_key)
+        due_day(check, "promised_date", request.promised_date, collected=True)
         return Claim(channel_key, plain, FulfillmentKind.PICKUP, "", node_key, service_key)
     if way is None:
         check.wrong("fulfillment", "is missing; give ship_to, pickup_node_key or reservation_id")
         return Claim(channel_key, plain, FulfillmentKind.SHIP)
     postal_code = check.postal_code("ship_to.postal_code", request.ship_to.postal_code)
-    return Claim(channel_key, plain, FulfillmentKind.SHIP, postal_code, "", service_key)
+    day = due_day(check, "promised_date", request.promised_date)
+    return Claim(channel_key, plain, FulfillmentKind.SHIP, postal_code, "", service_key, due_day=day)
 
 
 def ingest_order(request: pb.IngestOrderRequest, rules: Rules) -> IngestOrder:
@@ -129,9 +134,10 @@ def ingest_order(request: pb.IngestOrderRequest, rules: Rules) -> IngestOrder:
     lines = _priced(check, request, 1)
     postal_code = check.postal_code("ship_to.postal_code", request.ship_to.postal_code)
     service_key = check.optional_key("service_key", request.service_key)
+    day = due_day(check, "promised_date", request.promised_date)
     check.done()
     plain = tuple([(sku_key, units) for sku_key, units, _ in lines])
-    claim = Claim(channel_key, plain, FulfillmentKind.SHIP, postal_code, "", service_key)
+    claim = Claim(channel_key, plain, FulfillmentKind.SHIP, postal_code, "", service_key, due_day=day)
     mark = fingerprint(request, CommandKind.INGEST_ORDER)
     return IngestOrder(request_id, mark, order_key, customer_key, lines, claim)
 
@@ -218,6 +224,7 @@ def fill_order(message: pb.Order, order: Order, names: Names) -> None:
     message.fulfillment_order_ids.extend(order.fulfillment_order_ids)
     fill_time(message.place_time, order.placed_ns)
     message.ingested = order.ingested
+    message.promised_date = promised_date(order.promised_day)
 
 
 def _fill_routed(response: Any, reply: OrderReply, names: Names) -> None:

@@ -7,6 +7,8 @@ from engine.model.commands import ActivateRoutingPolicy, PutRoutingPolicy
 from engine.model.limits import SECOND_NS
 from engine.model.outcomes import AfterAction, CommandKind, NodeKind
 from engine.model.policies import (
+    ANY,
+    LATE_DAYS_MAX,
     NODE_GROUPS_MAX,
     RULES_MAX,
     WEIGHT_MAX,
@@ -29,8 +31,6 @@ REGION_PREFIXES_MAX = 100
 DISTANCE_KM_MAX = 50_000
 PACKAGES_MAX = 100
 GRACE_NS_MAX = 7 * 86_400 * SECOND_NS
-TOLD_WEIGHTS = Weights._fields[:-1]
-"""Lateness is not among them yet: no order carries a promise."""
 
 _AFTER = allowed(AfterAction, unspecified=AfterAction.NEXT)
 _KINDS = allowed(NodeKind, without=(NodeKind.UNSPECIFIED,))
@@ -56,6 +56,7 @@ def routing_policy(check: Check, path: str, message: pb.RoutingPolicy) -> Routin
         message.allow_unit_split,
         check.optional_key(f"{path}default_service_key", message.default_service_key),
         _weights(check, f"{path}weights.", message.weights) if message.HasField("weights") else Weights(),
+        check.cost(f"{path}late_penalty", message.late_penalty),
         rules=tuple([_rule(check, f"{path}rules[{index}].", rule) for index, rule in enumerate(message.rules)]),
         draft=message.draft,
         shadow=message.shadow,
@@ -76,7 +77,7 @@ def _weights(check: Check, path: str, message: pb.RoutingWeights) -> Weights:
     return Weights(
         *[
             check.whole(f"{path}{name}", getattr(message, name), 0, "weight_percent_max", WEIGHT_MAX)
-            for name in TOLD_WEIGHTS
+            for name in Weights._fields
         ]
     )
 
@@ -119,6 +120,9 @@ def _candidates(check: Check, path: str, message: pb.RuleCandidates) -> Candidat
         tuple([check.word(f"{path}kinds[{at}]", kind, _KINDS) for at, kind in enumerate(message.kinds)]),
         check.whole(f"{path}distance_km_max", message.distance_km_max, 0, "distance_km_max", DISTANCE_KM_MAX),
         check.units(f"{path}keep_units", message.keep_units, 0),
+        check.whole(f"{path}late_days_max", message.late_days_max, 0, "late_days_max", LATE_DAYS_MAX)
+        if message.HasField("late_days_max")
+        else ANY,
     )
 
 
@@ -136,10 +140,12 @@ def fill_policy(message: pb.RoutingPolicy, policy: RoutingPolicy, names: Names) 
     fill_money(message.split_penalty, policy.split_penalty_micros, names)
     message.allow_unit_split = policy.allow_unit_split
     message.default_service_key = policy.default_service_key
-    for name in TOLD_WEIGHTS:
+    for name in Weights._fields:
         setattr(message.weights, name, getattr(policy.weights, name))
     for rule in policy.rules:
         _fill_rule(message.rules.add(), rule, names)
+    if policy.late_penalty_micros:
+        fill_money(message.late_penalty, policy.late_penalty_micros, names)
     message.version = policy.version
     message.draft = policy.draft
     message.shadow = policy.shadow
@@ -167,6 +173,8 @@ def _fill_rule(message: pb.RoutingRule, rule: Rule, names: Names) -> None:
         message.candidates.kinds.extend([int(kind) for kind in candidates.kinds])  # type: ignore[misc]
         message.candidates.distance_km_max = candidates.distance_km_max
         message.candidates.keep_units = candidates.keep_units
+        if candidates.late_days_max != ANY:
+            message.candidates.late_days_max = candidates.late_days_max
     if rule.form != Form():
         message.form.packages_max = rule.form.packages_max
         if rule.form.split_value_micros_min:

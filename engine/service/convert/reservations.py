@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from itertools import chain
+from operator import attrgetter
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from engine.model.outcomes import CommandKind, FulfillmentKind, ReservationState
 from engine.model.queries import GetReservation
 from engine.model.replies import BatchReserveReply, ExtendReply, ReservationAnswer, ReserveReply
 from engine.pool.names import Names
+from engine.service.convert.calendars import due_day, promised_date
 from engine.service.convert.entry import Entry
 from engine.service.convert.wording import add_legs, add_shortages, fill_cost, fill_time
 from engine.service.fields import (
@@ -57,6 +59,7 @@ def _well_formed_claim(message: pb.ReservationRequest, limits: Limits) -> Claim 
         and len(store) <= longest
         and f"{channel_key}{service_key}{store}{postal_code}".isprintable()
         and TTL_NS_MIN <= ttl_ns <= limits.reservation_ttl_max_ns
+        and not message.promised_date
     ):
         return None
     kind = _COLLECTED if store else _SHIPPED
@@ -80,7 +83,10 @@ def _claim(check: Check, path: str, message: pb.ReservationRequest) -> Claim:
         pickup_node_key = check.key(f"{path}pickup_node_key", message.pickup_node_key)
     else:
         check.wrong(f"{path}fulfillment", "is missing; give ship_to or pickup_node_key")
-    return Claim(channel_key, lines, kind, postal_code, pickup_node_key, service_key, message.allow_partial, ttl_ns)
+    day = due_day(check, f"{path}promised_date", message.promised_date, collected=kind == _COLLECTED)
+    return Claim(
+        channel_key, lines, kind, postal_code, pickup_node_key, service_key, message.allow_partial, ttl_ns, day
+    )
 
 
 def _fill_reserve(response: pb.ReserveResponse, reply: ReserveReply, names: Names) -> None:
@@ -90,6 +96,8 @@ def _fill_reserve(response: pb.ReserveResponse, reply: ReserveReply, names: Name
         reservation.CopyFrom(_held(channel_key, int(reply.kind), reply.created_ns, reply.expires_ns))
         reservation.reservation_id = reply.reservation_id
         add_legs(reservation.legs, reply.legs, names)
+        if reply.due_day:
+            reservation.promised_date = promised_date(reply.due_day)
     if reply.cost is not None:
         fill_cost(response.cost, reply.cost, names)
     if reply.shortages:
@@ -111,10 +119,10 @@ def batch_reserve(request: pb.BatchReserveRequest, rules: Rules) -> BatchReserve
     check = rules.check()
     request_id = check.request_id(request.request_id)
     check.count("reservations", len(request.reservations), "batch_items_max", check.limits.batch_items_max)
-    claims = _columns(request.reservations[:], check.limits)
-    if not _well_formed(claims, check.limits):
-        for position, claim in enumerate(request.reservations):
-            _claim(check, f"reservations[{position}].", claim)
+    items = request.reservations[:]
+    claims = _columns(items, check.limits)
+    if any(map(attrgetter("promised_date"), items)) or not _well_formed(claims, check.limits):
+        claims = ClaimColumns.of([_claim(check, f"reservations[{at}].", item) for at, item in enumerate(items)])
     check.done()
     mark = fingerprint(request, CommandKind.BATCH_RESERVE)
     return BatchReserve(request_id, mark, claims, request.all_or_nothing)
@@ -137,6 +145,7 @@ def _columns(items: list[pb.ReservationRequest], limits: Limits) -> ClaimColumns
         [len(of_item) for of_item in lines],
         [line.sku_key for of_item in lines for line in of_item],
         [line.units for of_item in lines for line in of_item],
+        [0] * len(items),
     )
 
 
@@ -204,6 +213,7 @@ def _fill_reservation(response: pb.GetReservationResponse, reply: ReservationAns
     reservation.kind = int(reply.kind)  # type: ignore[assignment]
     fill_time(reservation.create_time, reply.created_ns)
     fill_time(reservation.expire_time, reply.expires_ns)
+    reservation.promised_date = promised_date(reply.due_day)
     if reply.state == ReservationState.HELD:
         add_legs(reservation.legs, reply.legs, names)
 

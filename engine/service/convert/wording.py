@@ -74,6 +74,8 @@ def fill_cost(message: Any, cost: Cost, names: Names) -> None:
     message.total.micros, message.carrier.micros, message.handling.micros, message.split_penalty.micros = cost[:4]
     message.package_count = cost.package_count
     message.exact = cost.exact
+    if cost.lateness:
+        fill_money(message.lateness, cost.lateness, names)
 
 
 @lru_cache(maxsize=1)
