@@ -25,6 +25,9 @@ def list_work(
     node: Annotated[str, typer.Option("--node", help="Work of this node.")] = "",
     order: Annotated[int, typer.Option("--order", help="Work of this order.")] = 0,
     limit: Annotated[int, typer.Option(help="At most so many.")] = 100,
+    with_unreleased: Annotated[
+        bool, typer.Option("--with-unreleased", help="Of a node, also what may still move, in its grace period.")
+    ] = False,
     server: Server = SERVER,
     token: Token = None,
     authority: Authority = None,
@@ -36,7 +39,9 @@ def list_work(
     with connected(server, token, authority, as_json=as_json) as client:
         from stockpool.v1.fulfillment_pb2 import ListFulfillmentOrdersRequest
 
-        request = ListFulfillmentOrdersRequest(node_key=node, order_id=order, page_size=limit)
+        request = ListFulfillmentOrdersRequest(
+            node_key=node, order_id=order, page_size=limit, with_unreleased=with_unreleased
+        )
         show(client.list_fulfillment_orders(request), as_json=as_json)
 
 

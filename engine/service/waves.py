@@ -76,12 +76,17 @@ class WaveRunner:
         return running.result()
 
     async def _keep(self, engine: Engine, every_s: int) -> None:
+        seen_seq = -1
         while True:
             await asyncio.sleep(every_s)
+            if engine.writer.last_seq == seen_seq:
+                continue  # nothing has happened since a wave found nothing
             try:
                 key = f"wave-{time.time_ns()}"
                 await _serve_short(engine, key)
-                await self.run(engine, Asked(key, Sought(), Wish(self._think_s)))
+                before_seq = engine.writer.last_seq
+                report = await self.run(engine, Asked(key, Sought(), Wish(self._think_s)))
+                seen_seq = -1 if report.proposed_count else before_seq
             except PlanningFailed as error:
                 log.warning("no wave was planned: %s The next one follows in %d s", error, every_s)
             except Exception:
@@ -95,7 +100,8 @@ class WaveRunner:
             raise PlanningFailed(f"The planning process found no moves: {error}.") from None
         finally:
             await asyncio.shield(asyncio.to_thread(work.close))
-        log.info(
+        log.log(
+            logging.INFO if report.proposed_count else logging.DEBUG,
             "wave: %d orders, %d better elsewhere, %d moved, saving %.2f, gap %.4f %%, in %.1f s",
             *(report.order_count, report.proposed_count, report.moved_count, report.saving_micros / 1_000_000),
             *(100 * report.gap, report.elapsed_s),
