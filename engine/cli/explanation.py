@@ -25,6 +25,7 @@ _REASONS = {
     "NOT_ENOUGH_STOCK": "not enough free units",
     "NO_SHIP_DAY": "no day with room within four weeks",
     "RULE": "not allowed by the rule",
+    "COLLECTED_THERE": "it is sent there",
     "LATE": "too late for the promised day",
     "ARRIVAL_UNKNOWN": "nobody knows when it would arrive, and a day was promised",
 }

@@ -17,6 +17,7 @@ from engine.cli.words import (
     RequestId,
     Service,
     ShipTo,
+    ShipToStore,
     line_items,
     line_units,
     one_of,
@@ -40,6 +41,9 @@ def options(
     channel: Channel,
     ship_to: Annotated[str, typer.Option("--ship-to", metavar="POSTAL_CODE", help="Where the buyer is.")],
     stores: Annotated[int, typer.Option(help="How many pickup stores to show.")] = 3,
+    to_stores: Annotated[
+        int, typer.Option(help="How many of the nearest stores to look at for sending it there, to be collected.")
+    ] = 3,
     promised: Promised = "",
     server: Server = SERVER,
     token: Token = None,
@@ -56,6 +60,7 @@ def options(
             lines=line_items(lines),
             ship_to=Destination(postal_code=ship_to),
             pickup_store_max=stores,
+            ship_to_store_max=to_stores,
             promised_date=promised,
         )
         show(client.get_fulfillment_options(request), as_json=as_json)
@@ -69,6 +74,7 @@ def place(
     reservation: Annotated[int, typer.Option("--reservation", help="The reservation that becomes the order.")] = 0,
     ship_to: ShipTo = None,
     pickup: Pickup = None,
+    ship_to_store: ShipToStore = None,
     service: Service = "",
     promised: Promised = "",
     customer: Annotated[str, typer.Option(help="The buyer.")] = "",
@@ -80,7 +86,7 @@ def place(
 ) -> None:
     """Make an order, from a reservation or directly: stockpool order place SKU-0001=2@19.99 --channel ship --key A-1 --ship-to 10001."""
     if not reservation:
-        one_of(ship_to, pickup)
+        one_of(ship_to, pickup, ship_to_store)
     with connected(server, token, authority, as_json=as_json) as client:
         from stockpool.v1.orders_pb2 import PlaceOrderRequest
         from stockpool.v1.types_pb2 import Destination
@@ -94,6 +100,7 @@ def place(
             lines=order_items(lines),
             ship_to=Destination(postal_code=ship_to) if ship_to is not None else None,
             pickup_node_key=pickup,
+            ship_to_node_key=ship_to_store,
             service_key=service,
             promised_date=promised,
         )

@@ -6,7 +6,18 @@ import typer
 
 from engine.cli.connection import SERVER, Authority, Json, Server, Token, connected
 from engine.cli.messages import show
-from engine.cli.words import Channel, Lines, Pickup, Promised, RequestId, Service, ShipTo, line_items, one_of
+from engine.cli.words import (
+    Channel,
+    Lines,
+    Pickup,
+    Promised,
+    RequestId,
+    Service,
+    ShipTo,
+    ShipToStore,
+    line_items,
+    one_of,
+)
 
 app = typer.Typer(
     help="Look at a reservation, extend it, give it back.",
@@ -26,6 +37,7 @@ def reserve(
     channel: Channel,
     ship_to: ShipTo = None,
     pickup: Pickup = None,
+    ship_to_store: ShipToStore = None,
     service: Service = "",
     promised: Promised = "",
     ttl: Seconds = None,
@@ -37,7 +49,7 @@ def reserve(
     as_json: Json = False,
 ) -> None:
     """Hold units for a shopper: stockpool reserve SKU-0001=2 --channel ship --ship-to 10001."""
-    one_of(ship_to, pickup)
+    one_of(ship_to, pickup, ship_to_store)
     with connected(server, token, authority, as_json=as_json) as client:
         from google.protobuf.duration_pb2 import Duration
 
@@ -49,6 +61,7 @@ def reserve(
             lines=line_items(lines),
             ship_to=Destination(postal_code=ship_to) if ship_to is not None else None,
             pickup_node_key=pickup,
+            ship_to_node_key=ship_to_store,
             service_key=service,
             ttl=Duration(seconds=ttl) if ttl is not None else None,
             allow_partial=partial,

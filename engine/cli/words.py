@@ -17,6 +17,9 @@ PricedLines = Annotated[
 Channel = Annotated[str, typer.Option("--channel", help="Where the demand comes from.")]
 ShipTo = Annotated[str | None, typer.Option("--ship-to", metavar="POSTAL_CODE", help="Send it there.")]
 Pickup = Annotated[str | None, typer.Option("--pickup", metavar="NODE", help="Collect it at this store.")]
+ShipToStore = Annotated[
+    str | None, typer.Option("--ship-to-store", metavar="NODE", help="Send it to this store, to be collected there.")
+]
 Service = Annotated[str, typer.Option("--service", help="Carrier service. [default: the routing policy's]")]
 Promised = Annotated[
     str,
@@ -75,14 +78,14 @@ def line_units(texts: list[str] | None) -> "list[LineUnits]":
     return pairs
 
 
-def one_of(ship_to: str | None, pickup: str | None) -> None:
-    """Exactly one of the two ways to the buyer is named.
+def one_of(ship_to: str | None, pickup: str | None, ship_to_store: str | None) -> None:
+    """Exactly one of the ways to the buyer is named.
 
     Raises:
-        typer.BadParameter: none or both are.
+        typer.BadParameter: none is, or several are.
     """
-    if (ship_to is None) == (pickup is None):
-        raise typer.BadParameter("name one of --ship-to POSTAL_CODE and --pickup NODE")
+    if [ship_to, pickup, ship_to_store].count(None) != 2:
+        raise typer.BadParameter("name one of --ship-to POSTAL_CODE, --pickup NODE and --ship-to-store NODE")
 
 
 def _sku_and_units(text: str) -> tuple[str, int]:

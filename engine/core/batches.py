@@ -31,15 +31,22 @@ def ask_many(pool: Pool, claims: ClaimColumns, now_ns: int) -> tuple[kernels.Ask
     unknown[collected] = ~_collectable(pool, items[collected])
     missing = np.flatnonzero(lines[:, c.LINE_SKU] < 0)
     unknown[np.searchsorted(items[:, c.ITEM_FIRST_LINE], missing, side="right") - 1] = True
-    subjects = []
+    subjects: list[tuple[int, str]] = []
+    stores: list[int] = []
     for item in np.flatnonzero(unknown).tolist():
         question = ask(pool, claims.claim(item, int(items[item, c.ITEM_FIRST_LINE])), now_ns)
         items[item, c.ITEM_OUTCOME] = question.refusal
         if question.subject:
             subjects.append((item, question.subject))
+        if not question.refusal:  # shipped to a store, which no column tells
+            stores.append(question.store_index)
+            items[item, c.ITEM_DESTINATION] = question.destination
+            items[item, [c.ITEM_EXCLUDED, c.ITEM_EXCLUDED_COUNT]] = len(stores), 1
+            items[item, c.ITEM_STORE] = question.store_index + 1
     if pool.network.rulebook.asks_value:
         items[:, c.ITEM_VALUE] = _values(pool, lines, items)
-    return (items, lines, NOBODY, pool.network.rulebook.rules), tuple(subjects)
+    excluded = np.array(stores, dtype=np.int64) if stores else NOBODY
+    return (items, lines, excluded, pool.network.rulebook.rules), tuple(subjects)
 
 
 def _lines(pool: Pool, claims: ClaimColumns) -> Integers:

@@ -55,6 +55,8 @@ class Question(NamedTuple):
     """An order: it may be booked without units, on hold or on backorder."""
     due_day: int = 0
     """Day by which the buyer was promised arrival; 0: none."""
+    store_index: int = -1
+    """The store to which it is shipped for collection, which does not send anything itself; −1: none."""
 
 
 class Package(NamedTuple):
@@ -116,7 +118,7 @@ def ask(pool: Pool, claim: Claim, now_ns: int, *, fact: bool = False, books: boo
         if sku < 0:
             return _refused(Outcome.UNKNOWN_SKU, sku_key)
         lines.append((sku, units))
-    service = -1
+    service = store = -1
     if claim.kind == _PICKUP:
         destination = names.nodes.find(claim.pickup_node_key)
         if destination < 0:
@@ -125,13 +127,22 @@ def ask(pool: Pool, claim: Claim, now_ns: int, *, fact: bool = False, books: boo
         if refusal:
             return _refused(refusal, claim.pickup_node_key)
     else:
-        destination = network.region_of(claim.postal_code)
+        postal_code = claim.postal_code
+        if claim.store_key:
+            store = names.nodes.find(claim.store_key)
+            if store < 0:
+                return _refused(Outcome.UNKNOWN_NODE, claim.store_key)
+            postal_code = network.nodes[store].postal_code
+        destination = network.region_of(postal_code)
         if destination < 0:
-            return _refused(Outcome.UNKNOWN_DESTINATION, claim.postal_code)
+            return _refused(Outcome.UNKNOWN_DESTINATION, claim.store_key or postal_code)
         service_key = claim.service_key or network.policy_of(channel).default_service_key
         service = names.services.find(service_key)
         if service < 0:
             return _refused(Outcome.UNKNOWN_SERVICE, service_key)
+        refusal = node_refusal(pool, store, channel, c.FLAG_PICKUP) if store >= 0 else None
+        if refusal:
+            return _refused(refusal, claim.store_key)
     expires_ns = now_ns + (claim.ttl_ns or pool.limits.reservation_ttl_default_ns)
     return Question(
         0,
@@ -147,6 +158,8 @@ def ask(pool: Pool, claim: Claim, now_ns: int, *, fact: bool = False, books: boo
         value_micros=value_of(pool, lines) if network.rulebook.asks_value else 0,
         books=books,
         due_day=claim.due_day,
+        excluded=() if store < 0 else (store,),
+        store_index=store,
     )
 
 
@@ -221,6 +234,7 @@ class Planner:
                 question.value_micros,
                 question.books,
                 question.due_day,
+                question.store_index + 1,
             )
             for sku, units in question.lines:
                 lines += (sku, units, skus[sku].weight_grams, -1, 0)

@@ -23,9 +23,9 @@ from engine.pool.pool import Pool
 ALTERNATIVES_MAX = 3
 _CANDIDATE = 0
 _REASONS = [
-    DropReason.CLOSED, DropReason.NOT_IN_CHANNEL, DropReason.DOES_NOT_SHIP, DropReason.REJECTED_BEFORE, DropReason.NO_LANE,
-    DropReason.RULE, DropReason.NO_STOCK, DropReason.NOT_ENOUGH_STOCK, DropReason.NO_SHIP_DAY, DropReason.ARRIVAL_UNKNOWN,
-    DropReason.LATE,
+    DropReason.COLLECTED_THERE, DropReason.CLOSED, DropReason.NOT_IN_CHANNEL, DropReason.DOES_NOT_SHIP,
+    DropReason.REJECTED_BEFORE, DropReason.NO_LANE, DropReason.RULE, DropReason.NO_STOCK, DropReason.NOT_ENOUGH_STOCK,
+    DropReason.NO_SHIP_DAY, DropReason.ARRIVAL_UNKNOWN, DropReason.LATE,
 ]  # fmt: skip
 """In the order in which they are told."""
 Flags = NDArray[np.bool]
@@ -163,6 +163,7 @@ def _reasons(pool: Pool, question: Question, rule: int) -> Integers:
     holding, serving = _stocked(pool, question, may_serve, keep_units)
     reasons = np.select(
         [
+            np.arange(count) == question.store_index,
             flags & c.FLAG_OPEN == 0,
             channels >> question.channel_index & 1 == 0,
             flags & c.FLAG_SHIPS == 0,

@@ -234,16 +234,18 @@ def rerouted(pool: Pool, order: Order, work: FulfillmentOrder) -> Question:
 def routed_again(pool: Pool, order: Order, lines: Iterable[tuple[int, int]], refusers: Iterable[int] = ()) -> Question:
     """The claim for (SKU, units) of an order that need a node: a fact, and none of the nodes that rejected the order before.
 
-    Its rules take it to be worth what the whole order is.
+    Nor the store to which it is shipped. Its rules take it to be worth what the whole order is.
     """
     refused = [each.node_index for each in pool.orders.work_of_order(order) if each.state == FulfillmentState.REJECTED]
     shipped = order.kind == FulfillmentKind.SHIP
+    store = (order.pickup_node_index,) if order.ships_to_store else ()
     return Question(
         0, "", order.kind, order.channel_index, order.region_index if shipped else order.pickup_node_index,
         order.service_index, tuple(lines), partial=True, fact=True,
-        excluded=tuple(dict.fromkeys([*refusers, *reversed(refused)]))[: c.EXCLUDED_MAX],
+        excluded=tuple(dict.fromkeys([*store, *refusers, *reversed(refused)]))[: c.EXCLUDED_MAX],
         value_micros=value_of(pool, ((line.sku_index, line.units) for line in order.lines)),
         due_day=order.promised_day,
+        store_index=order.pickup_node_index if shipped else -1,
     )  # fmt: skip
 
 

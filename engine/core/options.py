@@ -1,4 +1,4 @@
-"""What a shopper is offered: ship services and pickup stores, each with its date, as PlaceOrder would grant it now."""
+"""What a shopper is offered: ship services, pickup stores, and stores to which it can be shipped, each with its date, as PlaceOrder would grant it now."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -32,7 +32,36 @@ def get_options(pool: Pool, planner: Planner, query: q.GetFulfillmentOptions, no
         shortages = shortages or plan.shortages
     options.sort(key=lambda option: (option.cost.total, option.service_index))
     pickups = _pickup_options(pool, query, now_ns)
-    return r.OptionsAnswer(Outcome.OK, "", tuple(options), pickups, () if options else shortages)
+    stores = _store_options(pool, planner, query, now_ns)
+    return r.OptionsAnswer(Outcome.OK, "", tuple(options), pickups, () if options else shortages, stores)
+
+
+def _store_options(
+    pool: Pool, planner: Planner, query: q.GetFulfillmentOptions, now_ns: int
+) -> tuple[r.StoreOption, ...]:
+    """Of the nearest stores those to which everything can be shipped by the policy's default service."""
+    if not query.ship_to_store_max:
+        return ()
+    channel = pool.names.channels.find(query.channel_key)
+    metres = pool.network.metres_from(pool.network.region_of(query.postal_code))
+    stores = pool.network.candidates(channel, PICKUP_NEEDS).tolist()
+    options = []
+    for node in sorted(stores, key=lambda node: (metres[node], node))[: query.ship_to_store_max]:
+        store_key = pool.names.node_keys[node]
+        claim = Claim(query.channel_key, query.lines, FulfillmentKind.SHIP, due_day=query.due_day, store_key=store_key)
+        question = ask(pool, claim, now_ns)
+        plan = None if question.refusal else planner.plan(question)
+        if plan is not None and plan.outcome == Outcome.OK and plan.cost is not None:
+            days = _days(pool, question.service_index, plan)
+            shipped = r.ShipOption(
+                question.service_index,
+                available=True,
+                cost=plan.cost,
+                legs=reply_legs(pool, plan.legs),
+                **days._asdict(),
+            )
+            options.append(r.StoreOption(node, round(metres[node]), shipped))
+    return tuple(options)
 
 
 class _Days(NamedTuple):

@@ -40,7 +40,7 @@ def _new_order(
         command.customer_key,
         postal_code,
         question.destination if shipped else -1,
-        -1 if shipped else question.destination,
+        question.store_index if shipped else question.destination,
         question.service_index,
         (),
         (),
@@ -142,6 +142,8 @@ def _booked(
 ) -> Draft:
     """Make the order, whatever the plan granted; the rest is short, and waits on hold where a rule says so."""
     postal_code = command.claim.postal_code if command.claim else ""
+    if question.store_index >= 0:
+        postal_code = pool.network.nodes[question.store_index].postal_code
     order = _new_order(pool, question, command, postal_code, now_ns)
     lines = _lines(_priced(question, command.lines), plan.legs)
     kind = CommandKind.INGEST_ORDER if order.ingested else CommandKind.PLACE_ORDER
@@ -168,8 +170,10 @@ def _reserved_refusal(pool: Pool, command: PlaceOrder, channel: int, found: Rese
             return OrderReply(Outcome.UNKNOWN_SKU, sku_key)
     if command.postal_code:
         region = pool.network.region_of(command.postal_code)
-        # Goods to be collected go nowhere, hence no address lies in their region.
-        elsewhere = found is not None and (found.kind == FulfillmentKind.PICKUP or found.destination != region)
+        # Goods to be collected go to no address of the buyer, hence none lies in their region.
+        elsewhere = found is not None and (
+            found.kind == FulfillmentKind.PICKUP or found.store_index >= 0 or found.destination != region
+        )
         if region < 0 or elsewhere:
             return OrderReply(Outcome.UNKNOWN_DESTINATION, command.postal_code)
     if found is None:
@@ -202,11 +206,14 @@ def _place_reserved(pool: Pool, command: PlaceOrder, channel: int, now_ns: int) 
         tuple(line[:2] for line in asked),
         partial=False,
         due_day=found.due_day,
+        store_index=found.store_index,
     )
     packages = reserved_packages(pool, found, legs)
     postal_code = command.postal_code
     if found.kind == FulfillmentKind.SHIP and not postal_code:
         postal_code = pool.names.region_keys[found.destination]
+        if found.store_index >= 0:
+            postal_code = pool.network.nodes[found.store_index].postal_code
     cost = _cost(pool, channel, packages) if packages else None
     made = routing_of(pool, CommandKind.PLACE_ORDER, cost)
     made = made._replace(reservation_id=found.reservation_id, reserved_ns=found.created_ns)

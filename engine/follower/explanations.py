@@ -118,6 +118,8 @@ def placed(machine: Machine, decision: Decision, order_id: int) -> Asked:
         value_micros=value_of(machine.pool, lines),
         books=True,
         due_day=order.promised_day,
+        excluded=(order.pickup_node_index,) if order.ships_to_store else (),
+        store_index=order.pickup_node_index if shipped else -1,
     )
     return Asked(question, _new_units(decision, order_id), _given_way(decision), order_id)
 
@@ -217,6 +219,7 @@ def _held(machine: Machine, decision: Decision, hold: list[int], legs: list[list
     for short in shortages:
         by_line[short.line_index] = (short.sku_index, short.requested_units)
     lines = tuple(by_line[line] for line in sorted(by_line))
+    store = (meta >> c.META_STORE_SHIFT) - 1
     question = Question(
         0,
         "",
@@ -227,7 +230,9 @@ def _held(machine: Machine, decision: Decision, hold: list[int], legs: list[list
         lines,
         partial=bool(shortages),
         value_micros=value_of(machine.pool, lines),
-        due_day=meta >> c.META_DUE_SHIFT,
+        due_day=meta >> c.META_DUE_SHIFT & c.META_DUE_MASK,
+        excluded=() if store < 0 else (store,),
+        store_index=store,
     )
     return Asked(question, dict(granted), {}, reservation_id=reservation_id)
 

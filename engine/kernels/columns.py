@@ -127,8 +127,7 @@ LINE_WIDTH: Final = 5
 LEG_LINE: Final = 0
 LEG_SLOT: Final = 1
 LEG_UNITS: Final = 2
-LEG_PACKAGE: Final = 3
-"""Index into packages."""
+LEG_PACKAGE: Final = 3  # index into packages
 LEG_DAY: Final = 4
 """When (see WHEN_DAY) the units leave the node, or are ready for collection; 0: not known. Written by ``plan_claims``."""
 LEG_WIDTH: Final = 5
@@ -140,8 +139,7 @@ PACKAGE_GRAMS: Final = 2
 PACKAGE_CARRIER: Final = 3
 PACKAGE_HANDLING: Final = 4
 """Node package cost + node unit cost x units, micros."""
-PACKAGE_PRICE: Final = 5
-"""Prices of the units in it, micros."""
+PACKAGE_PRICE: Final = 5  # prices of the units in it, micros
 PACKAGE_OTHER: Final = 6
 """Performance, capacity and lateness, weighted, micros."""
 PACKAGE_SHIP_DAY: Final = 7
@@ -154,8 +152,7 @@ PLAN_STATUS: Final = 0
 PLAN_LEGS: Final = 1
 PLAN_PACKAGES: Final = 2
 PLAN_COST: Final = 3
-PLAN_SPLIT: Final = 4
-"""Split penalties inside PLAN_COST."""
+PLAN_SPLIT: Final = 4  # split penalties inside PLAN_COST
 PLAN_EXACT: Final = 5
 """1: proven optimal over all nodes; 0: a line had to be split by units and a heuristic chose how."""
 PLAN_SCORE: Final = 6
@@ -174,7 +171,7 @@ RES_CHANNEL: Final = 4
 RES_DESTINATION: Final = 5
 """Region index for shipping, node index for pickup."""
 RES_META: Final = 6
-"""``kind | (service_index + 1) << META_SERVICE_SHIFT | due day << META_DUE_SHIFT``."""
+"""Kind, and from the shifts below on: 1 + service, due day, 1 + the store to which it is shipped for collection (0: none)."""
 RES_LEG: Final = 7
 """1 + the first leg; 0 when there is none (closed)."""
 RES_ROWS: Final = 8
@@ -182,6 +179,8 @@ META_KIND_MASK: Final = 0xFF
 META_SERVICE_SHIFT: Final = 8
 META_SERVICE_MASK: Final = 0xFFFF
 META_DUE_SHIFT: Final = 24
+META_DUE_MASK: Final = 0xFFFFF
+META_STORE_SHIFT: Final = 44
 
 # held[row, leg]: units of open reservations, chained by HELD_NEXT (1 + next leg, 0 at the end); free ones are chained too.
 HELD_SLOT: Final = 0
@@ -314,7 +313,8 @@ ITEM_VALUE: Final = 15
 """Micros that rules take the item's units to be worth."""
 ITEM_BOOKS: Final = 16  # 1: an order, which may be booked without units, on hold or on backorder
 ITEM_DUE_DAY: Final = 17  # day by which the buyer was promised arrival; 0: none
-ITEM_WIDTH: Final = 18
+ITEM_STORE: Final = 18  # 1 + the store to which it is shipped for collection; 0: none
+ITEM_WIDTH: Final = 19
 
 # rules[rule, field]: a routing rule, the rules of a policy one after the other. Behind the fields stand sets, see ``kernels.rules``.
 RULE_SERVICES: Final = 0

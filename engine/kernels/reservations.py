@@ -366,7 +366,7 @@ def write_holds(state: State, promise: Promise, asked: Asked, granted: Granted, 
         effects[row, 3] = items[i, c.ITEM_CHANNEL]
         effects[row, 4] = items[i, c.ITEM_DESTINATION]
         effects[row, 5] = items[i, c.ITEM_KIND] | (items[i, c.ITEM_SERVICE] + 1) << c.META_SERVICE_SHIFT
-        effects[row, 5] |= items[i, c.ITEM_DUE_DAY] << c.META_DUE_SHIFT
+        effects[row, 5] |= items[i, c.ITEM_DUE_DAY] << c.META_DUE_SHIFT | items[i, c.ITEM_STORE] << c.META_STORE_SHIFT
         row += 1
         first = results[i, c.RESULT_FIRST_LEG]
         begin_marks(promise)

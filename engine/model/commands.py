@@ -156,7 +156,8 @@ class SetPrices(Command):
 
 
 class Claim(NamedTuple):
-    """What to hold or to order: ``postal_code`` for shipping, ``pickup_node_key`` for pickup. ``service_key`` "": the policy's.
+    """What to hold or to order: ``postal_code`` for shipping, or ``store_key`` for shipping to a store at which the buyer collects;
+    ``pickup_node_key`` for pickup of what the store has. ``service_key`` "": the policy's.
 
     A tuple, for every call makes one: a frozen dataclass takes three times as long to make.
     """
@@ -171,6 +172,7 @@ class Claim(NamedTuple):
     ttl_ns: int = 0
     due_day: int = 0
     """Day (since 1970-01-01) by which the buyer was promised arrival; 0: none, and for pickup."""
+    store_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,7 @@ class ClaimColumns:
     sku_keys: list[str]
     units: list[int]
     due_days: list[int]
+    store_keys: list[str]
 
     @classmethod
     def of(cls, claims: Iterable[Claim]) -> "ClaimColumns":
@@ -212,6 +215,7 @@ class ClaimColumns:
             [sku_key for claim in rows for sku_key, _ in claim.lines],
             [units for claim in rows for _, units in claim.lines],
             [claim.due_day for claim in rows],
+            [claim.store_key for claim in rows],
         )
 
     def __len__(self) -> int:
@@ -237,6 +241,7 @@ class ClaimColumns:
             self.allow_partial[item],
             self.ttl_ns[item],
             self.due_days[item],
+            self.store_keys[item],
         )
 
 

@@ -69,7 +69,9 @@ class Routing(NamedTuple):
 
 
 class Order(NamedTuple):
-    """Demand made firm. ``region_index`` and ``service_index`` are −1 for pickup, ``pickup_node_index`` for shipping."""
+    """Demand made firm. ``region_index`` and ``service_index`` are −1 for pickup. ``pickup_node_index`` is the store at which the buyer collects,
+    what it has or what is shipped to it; −1: it is shipped to the buyer.
+    """
 
     order_id: int
     order_key: str
@@ -96,6 +98,11 @@ class Order(NamedTuple):
     def is_open(self) -> bool:
         """Whether a unit can still leave or be cancelled."""
         return self.state in OPEN_ORDER_STATES
+
+    @property
+    def ships_to_store(self) -> bool:
+        """Whether it is shipped to a store, where the buyer collects it."""
+        return self.kind == FulfillmentKind.SHIP and self.pickup_node_index >= 0
 
     @property
     def short_units(self) -> int:

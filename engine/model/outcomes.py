@@ -232,3 +232,4 @@ class DropReason(IntEnum):
     NO_SHIP_DAY = 9
     LATE = 10
     ARRIVAL_UNKNOWN = 11
+    COLLECTED_THERE = 12

@@ -34,6 +34,8 @@ class GetFulfillmentOptions(Query):
     pickup_store_max: int = 0
     due_day: int = 0
     """Day (since 1970-01-01) by which shipped goods should arrive; 0: any."""
+    ship_to_store_max: int = 0
+    """Nearest stores that are looked at for collecting what is shipped there."""
 
 
 @dataclass(frozen=True, slots=True)

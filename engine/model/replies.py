@@ -243,12 +243,21 @@ class PickupOption(NamedTuple):
     """The local day of it, whose capacity the order takes; 0: not known."""
 
 
+class StoreOption(NamedTuple):
+    """Shipped to a store, where the buyer collects it."""
+
+    node_index: int
+    distance_metres: int
+    shipped: ShipOption
+
+
 class OptionsAnswer(NamedTuple):
     outcome: Outcome
     subject: str = ""
     ship_options: tuple[ShipOption, ...] = ()
     pickup_options: tuple[PickupOption, ...] = ()
     shortages: tuple[Shortage, ...] = ()
+    store_options: tuple[StoreOption, ...] = ()
 
 
 class ReservationAnswer(NamedTuple):

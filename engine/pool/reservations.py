@@ -51,6 +51,8 @@ class Reservation(NamedTuple):
     legs: tuple[Held, ...]
     due_day: int = 0
     """Day by which the buyer was promised arrival; 0: none."""
+    store_index: int = -1
+    """The store to which it is shipped for collection; −1: none."""
 
 
 class Reservations:
@@ -81,7 +83,8 @@ class Reservations:
             FulfillmentKind(meta & c.META_KIND_MASK),
             (meta >> c.META_SERVICE_SHIFT & c.META_SERVICE_MASK) - 1,
             tuple(reversed(legs)),
-            meta >> c.META_DUE_SHIFT,
+            meta >> c.META_DUE_SHIFT & c.META_DUE_MASK,
+            (meta >> c.META_STORE_SHIFT) - 1,
         )
 
     def channel_of(self, reservation_id: int) -> int:

@@ -11,7 +11,7 @@ from engine.service.convert import calendars, policies, waves
 from engine.service.convert.fulfillment import TRACKING_CHARACTERS_MAX
 from engine.service.convert.imports import REFUSALS_TOLD_MAX
 from engine.service.convert.network import BAND_METRES_MAX, POLICIES_MAX, STEP_GRAMS_MAX, WEIGHT_GRAMS_MAX
-from engine.service.convert.orders import PICKUP_STORES_MAX, WORK_NAMED_MAX
+from engine.service.convert.orders import PICKUP_STORES_MAX, SHIP_TO_STORES_MAX, WORK_NAMED_MAX
 from engine.service.convert.planning import DEMAND_1024THS_MAX
 from engine.service.convert.returns import RECEIVED_ITEMS_MAX
 
@@ -135,6 +135,12 @@ _BORDER = (
     Limit("handling_minutes_max", calendars.HANDLING_MINUTES_MAX, "minutes", f"Handling time of a node{_REFUSED}."),
     Limit("transit_days_max", calendars.TRANSIT_DAYS_MAX, "days", f"Days that a package is on the road{_REFUSED}."),
     Limit("capacity_max", calendars.CAPACITY_MAX, "count", f"Orders or units of a node's capacity{_REFUSED}."),
+    Limit(
+        "ship_to_stores_max",
+        SHIP_TO_STORES_MAX,
+        "count",
+        f"Stores that one GetFulfillmentOptions looks at for sending goods there{_REFUSED}.",
+    ),
     Limit("pickup_stores_max", PICKUP_STORES_MAX, "count", f"Pickup stores of one GetFulfillmentOptions{_REFUSED}."),
     Limit(
         "fulfillment_orders_named_max",

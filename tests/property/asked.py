@@ -44,6 +44,8 @@ def claims(draw: st.DrawFn, *, partial: bool = True) -> m.Claim:
     if draw(st.integers(0, 3)) == 0:
         return pickup(draw(lines_of()), at=draw(NODE_KEYS), **fields)
     fields["due_day"] = draw(DUE_DAYS)
+    if draw(st.integers(0, 7)) == 0:
+        return ship(draw(lines_of()), to="", store_key=draw(NODE_KEYS), service_key=draw(SERVICE_KEYS), **fields)
     return ship(draw(lines_of()), to=draw(POSTAL_CODES), service_key=draw(SERVICE_KEYS), **fields)
 
 

@@ -264,7 +264,7 @@ class Engine(RuleBasedStateMachine):
         unless floating parcels can make way.
         """
         store = self.twins.store
-        answer = store.ask(q.GetFulfillmentOptions(0, channel, lines, postal_code, 9, due_day))
+        answer = store.ask(q.GetFulfillmentOptions(0, channel, lines, postal_code, 9, due_day, 9))
         if answer.outcome != Outcome.OK or self.full():
             return
         names = store.machine.pool.names
@@ -285,6 +285,17 @@ class Engine(RuleBasedStateMachine):
             )  # fmt: skip
             assert self.promised(store.machine.decide(order, store.now_ns)) == (option.ready_day, 0)
             event(f"ready {option.ready_day > 0}")
+        for store_option in answer.store_options:
+            store_key, option = names.node_keys[store_option.node_index], store_option.shipped
+            assert store_key not in {names.node_keys[leg.node_index] for leg in option.legs}
+            order = store.make(
+                m.PlaceOrder, channel_key=channel, order_key="new", customer_key="", lines=priced(lines),
+                claim=ship(lines, "", channel, store_key=store_key, due_day=due_day),
+            )  # fmt: skip
+            decision = store.machine.decide(order, store.now_ns)
+            assert (decision.reply.outcome, decision.reply.cost) == (Outcome.OK, option.cost)
+            assert self.promised(decision) == (option.ship_day, option.arrival_day)
+            event("shipped to a store")
         for node in names.node_keys:
             claim = pickup(lines, node, channel)
             granted = self.would(claim) == Outcome.OK

@@ -226,6 +226,37 @@ async def test_a_promised_day_is_kept_and_told(world: World) -> None:
     assert (order.order.promised_date, order.cost.HasField("lateness")) == (soon, False)
 
 
+async def test_what_can_be_sent_to_a_store_is_offered_and_granted(world: World) -> None:
+    await world.stock("sku-1", "east", 9)
+    request = orders.GetFulfillmentOptionsRequest(
+        channel_key="web", lines=lines(("sku-1", 2)), ship_to=Destination(postal_code="10001"), ship_to_store_max=3
+    )
+    options = await world.client.get_fulfillment_options(request)
+    assert not options.ship_to_store_options, "nobody knows the region of a store without a postal code"
+    (shop,) = (node for node in nodes() if node.node_key == "shop-e")
+    shop.postal_code = "10002"
+    await world.client.put_nodes(network.PutNodesRequest(nodes=[shop]))
+    options = await world.client.get_fulfillment_options(request)
+    (option,) = options.ship_to_store_options
+    assert (option.node_key, option.shipped.service_key) == ("shop-e", "ground")
+    placed = await world.client.place_order(place("sent", ("sku-1", 2), ship_to_node_key="shop-e"))
+    assert (placed.result.outcome, placed.cost) == (Outcome.OK, option.shipped.cost)
+    order = placed.order
+    assert (order.pickup_node_key, order.service_key) == ("shop-e", "ground")
+    assert order.ship_to.postal_code == "10002"
+    held = await world.client.reserve(reserve(("sku-1", 2), ship_to_node_key="shop-e"))
+    assert held.cost == option.shipped.cost
+    batch = reservations.BatchReserveRequest(
+        reservations=[claim(("sku-1", 1), ship_to_node_key="shop-e"), claim(("sku-1", 1), ship_to_node_key="east")]
+    )
+    first, second = (await world.client.batch_reserve(batch)).results
+    assert (first.outcome, second.outcome) == (Outcome.OK, Outcome.UNKNOWN_DESTINATION)
+    kept = await world.client.place_order(
+        orders.PlaceOrderRequest(channel_key="web", order_key="kept", reservation_id=held.reservation.reservation_id)
+    )
+    assert kept.order.pickup_node_key == "shop-e"
+
+
 async def test_batch_of_a_thousand(world: World) -> None:
     """One result an item, in order; each is decided after the ones before it."""
     skus = [network.Sku(sku_key=f"b-{number}") for number in range(10)]

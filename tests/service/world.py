@@ -188,7 +188,7 @@ def lines(*pairs: tuple[str, int]) -> list[LineItem]:
 def claim(*pairs: tuple[str, int], **fields: Any) -> reservations.ReservationRequest:
     """A claim for the web channel, shipped to New York unless ``fields`` say otherwise."""
     fields.setdefault("channel_key", "web")
-    if "pickup_node_key" not in fields and "ship_to" not in fields:
+    if not {"pickup_node_key", "ship_to", "ship_to_node_key"} & fields.keys():
         fields["ship_to"] = Destination(postal_code=EAST)
     return reservations.ReservationRequest(lines=lines(*pairs), **fields)
 
@@ -204,7 +204,7 @@ def items(*pairs: tuple[str, int]) -> list[orders.OrderItem]:
 def place(order_key: str, *pairs: tuple[str, int], **fields: Any) -> orders.PlaceOrderRequest:
     """An order of the web channel, shipped to New York unless ``fields`` say otherwise."""
     fields.setdefault("channel_key", "web")
-    if not {"pickup_node_key", "ship_to", "reservation_id"} & fields.keys():
+    if not {"pickup_node_key", "ship_to", "ship_to_node_key", "reservation_id"} & fields.keys():
         fields["ship_to"] = Destination(postal_code=EAST)
     return orders.PlaceOrderRequest(order_key=order_key, lines=items(*pairs), **fields)
 

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 from engine.model.commands import Claim
 from engine.model.outcomes import AfterAction, FulfillmentKind, Outcome
-from engine.model.policies import ANY
 from engine.model.replies import Cost, Leg, Shortage
 from engine.proof.oracle.days import promised
-from engine.proof.oracle.rules import Question, Way, free, may_serve, policy_of, value_of, ways
+from engine.proof.oracle.rules import Question, Way, free, is_timely, may_serve, policy_of, value_of, ways
 from engine.proof.oracle.state import Choice, HeldLeg, Pair, State
 
 SHIP, PICKUP = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
@@ -77,15 +76,34 @@ def ask(state: State, claim: Claim, *, fact: bool = False, books: bool = False) 
             raise Refused(refusal, node)
         value = value_of(state, claim.lines)
         return Question(claim.channel_key, PICKUP, node, "", claim.lines, partial, fact, (), value, books)
-    region = state.region_of(claim.postal_code)
+    store = claim.store_key
+    if store and store not in state.nodes:
+        raise Refused(Outcome.UNKNOWN_NODE, store)
+    region = state.region_of(state.nodes[store].postal_code if store else claim.postal_code)
     if not region:
-        raise Refused(Outcome.UNKNOWN_DESTINATION, claim.postal_code)
+        raise Refused(Outcome.UNKNOWN_DESTINATION, store or claim.postal_code)
     service = claim.service_key or policy_of(state, claim.channel_key).default_service_key
     if service not in state.rate_cards:
         raise Refused(Outcome.UNKNOWN_SERVICE, service)
+    if store:
+        refusal = node_refusal(state, store, claim.channel_key, offers=state.nodes[store].offers_pickup)
+        if refusal is not None:
+            raise Refused(refusal, store)
+    excluded = (store,) if store else ()
     value = value_of(state, claim.lines)
     return Question(
-        claim.channel_key, SHIP, region, service, claim.lines, partial, fact, (), value, books, claim.due_day
+        claim.channel_key,
+        SHIP,
+        region,
+        service,
+        claim.lines,
+        partial,
+        fact,
+        excluded,
+        value,
+        books,
+        claim.due_day,
+        store,
     )
 
 
@@ -120,21 +138,6 @@ def candidates(state: State, question: Question, way: Way) -> list[str]:
         and (node.calendar is None or promised(state, key, SHIP, question.service)[0])
         and is_timely(state, question, way, key)
     ]
-
-
-def is_timely(state: State, question: Question, way: Way, node: str) -> bool:
-    """Whether a node keeps what was promised as well as the rule wants: an arrival that nobody knows never does."""
-    if not question.due_day or way.candidates.late_days_max == ANY:
-        return True
-    day = arrival_day(state, node, question.destination, question.service)
-    return 0 < day <= question.due_day + way.candidates.late_days_max
-
-
-def arrival_day(state: State, node: str, region: str, service: str) -> int:
-    """When a package that is asked for now arrives; 0: not known."""
-    ship_day, zone = promised(state, node, SHIP, service)[0], state.zone(region, node)
-    transit = state.rate_cards[service].transit_days
-    return ship_day + transit[zone - 1] if ship_day and 1 <= zone <= len(transit) else 0
 
 
 def available(state: State, question: Question, way: Way, sku: str) -> int:

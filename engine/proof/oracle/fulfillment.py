@@ -103,8 +103,9 @@ def _elsewhere(state: State, work: FulfillmentOrder, order: Order) -> Question:
 def again(state: State, order: Order, lines: list[tuple[int, int]], refusers: list[int]) -> Question:
     nodes, skus = list(state.nodes), list(state.skus)
     rejected = [each.node_index for each in work_of(state, order) if each.state == FulfillmentState.REJECTED]
-    excluded = list(dict.fromkeys([*refusers, *reversed(rejected)]))[:EXCLUDED_MAX]
     shipped = order.kind == FulfillmentKind.SHIP
+    store = [order.pickup_node_index] if shipped and order.pickup_node_index >= 0 else []
+    excluded = list(dict.fromkeys([*store, *refusers, *reversed(rejected)]))[:EXCLUDED_MAX]
     return Question(
         list(state.channels)[order.channel_index],
         order.kind,
@@ -116,6 +117,7 @@ def again(state: State, order: Order, lines: list[tuple[int, int]], refusers: li
         excluded=tuple(nodes[node] for node in excluded),
         value=value_of(state, tuple((skus[line.sku_index], line.units) for line in order.lines)),
         due_day=order.promised_day,
+        store=nodes[store[0]] if store else "",
     )
 
 

@@ -152,7 +152,9 @@ def _make(
         command.customer_key,
         postal_code,
         state.regions.index(question.destination) if shipped else -1,
-        -1 if shipped else state.node_index(question.destination),
+        state.node_index(question.destination if not shipped else question.store)
+        if not shipped or question.store
+        else -1,
         state.service_index(question.service) if shipped else -1,
         tuple(lines),
         tuple(each.fulfillment_order_id for each in work),
@@ -190,7 +192,8 @@ def _direct(
         return OrderReply(grant.outcome, rule_name(grant), shortages=grant.shortages)
     asked = [(sku, units, price) for (sku, units), (_, _, price) in zip(claim.lines, command.lines, strict=True)]
     on_hold = grant.waits == AfterAction.HOLD
-    order = _make(state, command, question, claim.postal_code, asked, grant.legs, grant.boxes, on_hold=on_hold)
+    postal_code = state.nodes[question.store].postal_code if question.store else claim.postal_code
+    order = _make(state, command, question, postal_code, asked, grant.legs, grant.boxes, on_hold=on_hold)
     shortages = shortages_of(order)
     return OrderReply(Outcome.PARTIAL if shortages else Outcome.OK, "", order, grant.cost, shortages)
 
@@ -216,7 +219,7 @@ def place(state: State, command: m.PlaceOrder, choices: Iterator[Choice]) -> Ord
         hold = None
     if command.postal_code:
         region = state.region_of(command.postal_code)
-        if not region or (hold is not None and (hold.kind != SHIP or hold.destination != region)):
+        if not region or (hold is not None and (hold.kind != SHIP or hold.store or hold.destination != region)):
             return OrderReply(Outcome.UNKNOWN_DESTINATION, command.postal_code)
     if hold is None:
         return OrderReply(Outcome.UNKNOWN_RESERVATION, str(command.reservation_id))
@@ -234,9 +237,13 @@ def place(state: State, command: m.PlaceOrder, choices: Iterator[Choice]) -> Ord
 def _commit(state: State, command: m.PlaceOrder, hold: Hold, asked: Asked, legs: list[HeldLeg]) -> OrderReply:
     shipped = hold.kind == SHIP
     boxes = boxes_by_node(state, hold.destination, hold.service, pairs_of(legs)) if shipped else []
-    question = Question(hold.channel, hold.kind, hold.destination, hold.service, (), due_day=hold.due_day)
+    question = Question(
+        hold.channel, hold.kind, hold.destination, hold.service, (), due_day=hold.due_day, store=hold.store
+    )
     close(state, hold, ReservationState.COMMITTED)
     postal_code = command.postal_code or (hold.destination if shipped else "")
+    if hold.store:
+        postal_code = state.nodes[hold.store].postal_code
     order = _make(state, command, question, postal_code, asked, legs, boxes)
     cost = None
     if shipped:

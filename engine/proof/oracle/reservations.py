@@ -68,7 +68,7 @@ def _hold(state: State, question: Question, grant: Grant, expires_ns: int) -> Ho
     state.hold_places[reservation_id % places] = reservation_id
     hold = Hold(
         reservation_id, HELD, question.channel, question.kind, question.destination, question.service,
-        state.now_ns, expires_ns, list(grant.legs), question.due_day,
+        state.now_ns, expires_ns, list(grant.legs), question.due_day, question.store,
     )  # fmt: skip
     state.holds[reservation_id] = hold
     state.next_hold_id = reservation_id + 1

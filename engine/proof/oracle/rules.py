@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from engine.model.network import Node
 from engine.model.outcomes import AfterAction, FulfillmentKind
-from engine.model.policies import Applies, Candidates, RoutingPolicy, Rule
+from engine.model.policies import ANY, Applies, Candidates, RoutingPolicy, Rule
+from engine.proof.oracle.days import promised
 from engine.proof.oracle.state import Pair, State
 
 SHIP, PICKUP = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
@@ -30,6 +31,8 @@ class Question:
     books: bool = False
     due_day: int = 0
     """Day by which arrival was promised; 0: none."""
+    store: str = ""
+    """Where shipped goods are collected, and whence none are sent."""
 
 
 @dataclass(frozen=True)
@@ -127,3 +130,18 @@ def free(state: State, candidates: Candidates, pair: Pair) -> int:
     if state.fence is not None:
         units = min(units, state.fence.get(pair, 0))
     return max(0, units - candidates.keep_units)
+
+
+def is_timely(state: State, question: Question, way: Way, node: str) -> bool:
+    """Whether a node keeps what was promised as well as the rule wants: an arrival that nobody knows never does."""
+    if not question.due_day or way.candidates.late_days_max == ANY:
+        return True
+    day = arrival_day(state, node, question.destination, question.service)
+    return 0 < day <= question.due_day + way.candidates.late_days_max
+
+
+def arrival_day(state: State, node: str, region: str, service: str) -> int:
+    """When a package that is asked for now arrives; 0: not known."""
+    ship_day, zone = promised(state, node, SHIP, service)[0], state.zone(region, node)
+    transit = state.rate_cards[service].transit_days
+    return ship_day + transit[zone - 1] if ship_day and 1 <= zone <= len(transit) else 0

@@ -52,6 +52,7 @@ class Hold:
     expires_ns: int
     legs: list[HeldLeg]
     due_day: int = 0
+    store: str = ""
 
 
 class Movement(NamedTuple):

@@ -91,6 +91,8 @@ class Callers:
         if chance.random() < 0.3:
             fields["due_day"] = self.state.now_ns // DAY_NS + chance.choice((-1, 1, 2, 3, 6))
         fields["service_key"] = chance.choice(("", "", "", "ground", "express", "express", "boat"))
+        if chance.random() < 0.1:
+            return m.Claim(self._channel(), lines, FulfillmentKind.SHIP, store_key=self._node(), **fields)
         return m.Claim(self._channel(), lines, FulfillmentKind.SHIP, postal_code=chance.choice(POSTAL_CODES), **fields)
 
     # Reservations

@@ -16,7 +16,7 @@ from engine.model.commands import (
 from engine.model.orders import Order
 from engine.model.outcomes import CommandKind, FulfillmentKind, Outcome
 from engine.model.queries import GetFulfillmentOptions, GetOrder
-from engine.model.replies import OptionsAnswer, OrderAnswer, OrderReply, RerouteReply
+from engine.model.replies import OptionsAnswer, OrderAnswer, OrderReply, RerouteReply, ShipOption
 from engine.pool.names import Names
 from engine.service.convert.calendars import due_day, promised_date
 from engine.service.convert.entry import Entry
@@ -25,6 +25,8 @@ from engine.service.fields import Check, Rules, fingerprint
 from stockpool.v1 import orders_pb2 as pb
 
 PICKUP_STORES_MAX = 50
+SHIP_TO_STORES_MAX = 10
+"""For each the router is asked."""
 WORK_NAMED_MAX = 1_000
 
 
@@ -38,6 +40,7 @@ def get_fulfillment_options(request: pb.GetFulfillmentOptionsRequest, rules: Rul
         check.postal_code("ship_to.postal_code", request.ship_to.postal_code),
         check.whole("pickup_store_max", request.pickup_store_max, 0, "pickup_stores_max", PICKUP_STORES_MAX),
         due_day(check, "promised_date", request.promised_date),
+        check.whole("ship_to_store_max", request.ship_to_store_max, 0, "ship_to_stores_max", SHIP_TO_STORES_MAX),
     )
     check.done()
     return query
@@ -45,12 +48,7 @@ def get_fulfillment_options(request: pb.GetFulfillmentOptionsRequest, rules: Rul
 
 def _fill_options(response: pb.GetFulfillmentOptionsResponse, reply: OptionsAnswer, names: Names) -> None:
     for option in reply.ship_options:
-        message = response.ship_options.add(
-            service_key=names.service_keys[option.service_index], available=option.available
-        )
-        fill_cost(message.cost, option.cost, names)
-        add_legs(message.legs, option.legs, names)
-        message.ship_date, message.arrival_date = promised_date(option.ship_day), promised_date(option.arrival_day)
+        _fill_ship_option(response.ship_options.add(), option, names)
     for pickup in reply.pickup_options:
         store = response.pickup_options.add(
             node_key=names.node_keys[pickup.node_index],
@@ -60,7 +58,19 @@ def _fill_options(response: pb.GetFulfillmentOptionsResponse, reply: OptionsAnsw
         )
         if pickup.ready_ns:
             fill_time(store.ready_time, pickup.ready_ns)
+    for each in reply.store_options:
+        added = response.ship_to_store_options.add(
+            node_key=names.node_keys[each.node_index], distance_metres=each.distance_metres
+        )
+        _fill_ship_option(added.shipped, each.shipped, names)
     add_shortages(response.shortages, reply.shortages, names)
+
+
+def _fill_ship_option(message: pb.ShipOption, option: ShipOption, names: Names) -> None:
+    message.service_key, message.available = names.service_keys[option.service_index], option.available
+    fill_cost(message.cost, option.cost, names)
+    add_legs(message.legs, option.legs, names)
+    message.ship_date, message.arrival_date = promised_date(option.ship_day), promised_date(option.arrival_day)
 
 
 def _priced(check: Check, request: pb.PlaceOrderRequest | pb.IngestOrderRequest, least: int) -> PricedLines:
@@ -89,8 +99,8 @@ def place_order(request: pb.PlaceOrderRequest, rules: Rules) -> Command:
         claim = _claim(check, request, channel_key, lines, service_key)
     elif request.promised_date:
         check.wrong("promised_date", "must be empty: the reservation's own decides; give it to Reserve")
-    elif way == "pickup_node_key":
-        check.wrong("pickup_node_key", "must be absent: the reservation's own store decides")
+    elif way in ("pickup_node_key", "ship_to_node_key"):
+        check.wrong(way, "must be absent: the reservation's own store decides")
     elif way == "ship_to":
         postal_code = check.postal_code("ship_to.postal_code", request.ship_to.postal_code)
     check.done()
@@ -116,8 +126,14 @@ def _claim(
         node_key = check.key("pickup_node_key", request.pickup_node_key)
         due_day(check, "promised_date", request.promised_date, collected=True)
         return Claim(channel_key, plain, FulfillmentKind.PICKUP, "", node_key, service_key)
+    if way == "ship_to_node_key":
+        store_key = check.key("ship_to_node_key", request.ship_to_node_key)
+        day = due_day(check, "promised_date", request.promised_date)
+        return Claim(
+            channel_key, plain, FulfillmentKind.SHIP, service_key=service_key, due_day=day, store_key=store_key
+        )
     if way is None:
-        check.wrong("fulfillment", "is missing; give ship_to, pickup_node_key or reservation_id")
+        check.wrong("fulfillment", "is missing; give ship_to, pickup_node_key, ship_to_node_key or reservation_id")
         return Claim(channel_key, plain, FulfillmentKind.SHIP)
     postal_code = check.postal_code("ship_to.postal_code", request.ship_to.postal_code)
     day = due_day(check, "promised_date", request.promised_date)
@@ -207,7 +223,7 @@ def fill_order(message: pb.Order, order: Order, names: Names) -> None:
         message.ship_to.postal_code = order.postal_code
         if order.service_index >= 0:
             message.service_key = names.service_keys[order.service_index]
-    elif order.pickup_node_index >= 0:
+    if order.pickup_node_index >= 0:
         message.pickup_node_key = names.node_keys[order.pickup_node_index]
     for position, line in enumerate(order.lines):
         added = message.lines.add(
