@@ -24,6 +24,9 @@ Id = Annotated[
 def list_work(
     node: Annotated[str, typer.Option("--node", help="Work of this node.")] = "",
     order: Annotated[int, typer.Option("--order", help="Work of this order.")] = 0,
+    store: Annotated[
+        str, typer.Option("--store", help="What is shipped to this store, until it was handed over.")
+    ] = "",
     limit: Annotated[int, typer.Option(help="At most so many.")] = 100,
     with_unreleased: Annotated[
         bool, typer.Option("--with-unreleased", help="Of a node, also what may still move, in its grace period.")
@@ -33,14 +36,14 @@ def list_work(
     authority: Authority = None,
     as_json: Json = False,
 ) -> None:
-    """Print the work of a node or of an order, oldest first."""
-    if not node and not order:
-        raise typer.BadParameter("name --node or --order")
+    """Print the work of a node or of an order, or what is on its way to a store, oldest first."""
+    if not node and not order and not store:
+        raise typer.BadParameter("name --node, --order or --store")
     with connected(server, token, authority, as_json=as_json) as client:
         from stockpool.v1.fulfillment_pb2 import ListFulfillmentOrdersRequest
 
         request = ListFulfillmentOrdersRequest(
-            node_key=node, order_id=order, page_size=limit, with_unreleased=with_unreleased
+            node_key=node, order_id=order, page_size=limit, with_unreleased=with_unreleased, ship_to_node_key=store
         )
         show(client.list_fulfillment_orders(request), as_json=as_json)
 

@@ -8,7 +8,7 @@ from engine.core.draft import Draft, Work
 from engine.kernels import columns as c
 from engine.model.commands import Accept, HandOver, MarkReady, Reject, Ship
 from engine.model.decisions import EffectRow
-from engine.model.orders import FulfillmentLine, FulfillmentOrder, Order, OrderLine, Routing
+from engine.model.orders import ON_THE_WAY_STATES, FulfillmentLine, FulfillmentOrder, Order, OrderLine, Routing
 from engine.model.outcomes import (
     CommandKind,
     FulfillmentKind,
@@ -29,6 +29,8 @@ TRANSITIONS: dict[tuple[FulfillmentKind, FulfillmentState], tuple[FulfillmentSta
     (FulfillmentKind.SHIP, FulfillmentState.ACCEPTED): (OPEN,),
     (FulfillmentKind.SHIP, FulfillmentState.SHIPPED): (ACCEPTED,),
     (FulfillmentKind.SHIP, FulfillmentState.REJECTED): (OPEN, ACCEPTED),
+    (FulfillmentKind.SHIP, FulfillmentState.ARRIVED): (FulfillmentState.SHIPPED,),
+    (FulfillmentKind.SHIP, FulfillmentState.HANDED_OVER): (FulfillmentState.ARRIVED,),
     (FulfillmentKind.PICKUP, FulfillmentState.ACCEPTED): (OPEN,),
     (FulfillmentKind.PICKUP, FulfillmentState.READY_FOR_PICKUP): (OPEN, ACCEPTED),
     (FulfillmentKind.PICKUP, FulfillmentState.HANDED_OVER): (READY,),
@@ -74,6 +76,7 @@ def make_work(
             arrival_day=_arrival_day(pool, order, promised[node] & c.WHEN_DAY, boxes[node]),
             ready_hour=promised[node] >> c.WHEN_HOUR,
             release_ns=now_ns + grace_ns if grace_ns else 0,
+            store_node_index=order.pickup_node_index if order.ships_to_store else -1,
         )
         for count, node in enumerate(sorted(lines))
     ]
@@ -114,9 +117,13 @@ def allocation(work: Sequence[FulfillmentOrder], sign: int, *, orders: int = 1, 
     return effects
 
 
-def order_state(lines: Sequence[OrderLine], states: Iterable[FulfillmentState], *, on_hold: bool = False) -> OrderState:
-    """State of an order from its lines and the states of its fulfillment orders."""
+def order_state(lines: Sequence[OrderLine], work: Iterable[FulfillmentOrder], *, on_hold: bool = False) -> OrderState:
+    """State of an order from its lines and its fulfillment orders."""
+    known = list(work)
+    states = [each.state for each in known]
     if not any(line.open_units for line in lines):
+        if any(each.store_node_index >= 0 and each.state in ON_THE_WAY_STATES for each in known):
+            return OrderState.IN_FULFILLMENT
         return OrderState.COMPLETED if any(line.fulfilled_units for line in lines) else OrderState.CANCELLED
     if any(line.fulfilled_units for line in lines) or any(state in (ACCEPTED, READY) for state in states):
         return OrderState.IN_FULFILLMENT
@@ -132,7 +139,7 @@ def with_work(pool: Pool, order: Order, lines: Sequence[OrderLine], changed: Seq
     return order._replace(
         lines=tuple(lines),
         fulfillment_order_ids=tuple(present),
-        state=order_state(lines, (work.state for work in present.values()), on_hold=order.on_hold),
+        state=order_state(lines, present.values(), on_hold=order.on_hold),
     )
 
 
@@ -144,7 +151,11 @@ def _step(
     if work is None:
         return FulfillmentReply(Outcome.UNKNOWN_FULFILLMENT_ORDER, str(fulfillment_order_id))
     order = pool.orders.orders[work.order_id]
-    if work.state not in TRANSITIONS.get((work.kind, target), ()):
+    from_store = work.kind == FulfillmentKind.SHIP and target in (
+        FulfillmentState.ARRIVED,
+        FulfillmentState.HANDED_OVER,
+    )
+    if work.state not in TRANSITIONS.get((work.kind, target), ()) or (from_store and work.store_node_index < 0):
         return FulfillmentReply(Outcome.INVALID_TRANSITION, work.state.name, work, order.order_key)
     return order, work._replace(state=target, updated_ns=now_ns)
 
@@ -168,8 +179,10 @@ def decide_accept(pool: Pool, command: Accept, now_ns: int) -> Draft:
 
 
 def decide_mark_ready(pool: Pool, command: MarkReady, now_ns: int) -> Draft:
-    """The goods wait for the buyer."""
-    return _progress(pool, command.fulfillment_order_id, READY, now_ns)
+    """The goods wait for the buyer: in the store that had them, or the one that a parcel has come to."""
+    work = pool.orders.fulfillment_orders.get(command.fulfillment_order_id)
+    to_store = work is not None and work.store_node_index >= 0
+    return _progress(pool, command.fulfillment_order_id, FulfillmentState.ARRIVED if to_store else READY, now_ns)
 
 
 def _depart(
@@ -201,7 +214,10 @@ def decide_ship(pool: Pool, command: Ship, now_ns: int) -> Draft:
 
 
 def decide_hand_over(pool: Pool, command: HandOver, now_ns: int) -> Draft:
-    """The buyer has it."""
+    """The buyer has it. What came to the store in a parcel was never its stock."""
+    work = pool.orders.fulfillment_orders.get(command.fulfillment_order_id)
+    if work is not None and work.store_node_index >= 0:
+        return _progress(pool, command.fulfillment_order_id, FulfillmentState.HANDED_OVER, now_ns)
     return _depart(pool, command.fulfillment_order_id, FulfillmentState.HANDED_OVER, StockReason.HANDOVER, "", now_ns)
 
 

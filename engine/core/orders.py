@@ -75,7 +75,7 @@ def _draft(
     work = make_work(pool, order, legs, packages, order.placed_ns, after=after)
     order = order._replace(
         fulfillment_order_ids=tuple(each.fulfillment_order_id for each in work),
-        state=order_state(order.lines, (each.state for each in work), on_hold=order.on_hold),
+        state=order_state(order.lines, work, on_hold=order.on_hold),
     )
     return Draft(reply._replace(order=order), effects + allocation(work, 1), (*work, order))
 
@@ -316,7 +316,7 @@ def decide_cancel(pool: Pool, command: CancelOrder, now_ns: int) -> Draft:
         if index not in wanted:
             return Draft(OrderReply(Outcome.UNKNOWN_LINE, str(index), order))
         wanted[index] += units
-    if not order.is_open:
+    if not any(line.open_units for line in order.lines):
         return Draft(OrderReply(Outcome.INVALID_TRANSITION, order.state.name, order))
     if not command.lines:
         wanted = {index: line.open_units for index, line in enumerate(order.lines)}

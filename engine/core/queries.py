@@ -9,6 +9,7 @@ from engine.kernels.reach import ats
 from engine.kernels.reservations import PICKUP_NEEDS
 from engine.model import queries as q
 from engine.model import replies as r
+from engine.model.orders import FulfillmentOrder
 from engine.model.outcomes import FulfillmentKind, FulfillmentState, Outcome, Quantity, ReservationState, StockReason
 from engine.model.prices import PricePlan
 from engine.pool.pool import Pool
@@ -79,15 +80,17 @@ def list_work(pool: Pool, query: q.ListFulfillmentOrders, now_ns: int) -> r.Fulf
     """Fulfillment orders of a node or of an order, by id."""
     states = query.states or (() if query.order_id else OPEN_STATES)
     node = -1
-    if query.node_key:
-        node = pool.names.nodes.find(query.node_key)
+    if query.node_key or query.ship_to_node_key:
+        node = pool.names.nodes.find(query.node_key or query.ship_to_node_key)
         if node < 0:
-            return r.FulfillmentOrdersAnswer(Outcome.UNKNOWN_NODE, query.node_key)
+            return r.FulfillmentOrdersAnswer(Outcome.UNKNOWN_NODE, query.node_key or query.ship_to_node_key)
     if query.order_id:
         order = pool.orders.orders.get(query.order_id)
         if order is None:
             return r.FulfillmentOrdersAnswer(Outcome.UNKNOWN_ORDER, str(query.order_id))
         source = pool.orders.work_of_order(order)
+    elif query.ship_to_node_key:
+        source = iter(sorted(pool.orders.bound_for(node), key=lambda work: work.fulfillment_order_id))
     elif set(states) <= set(OPEN_STATES):
         source = pool.orders.work_of_node(node)
     else:
@@ -96,7 +99,7 @@ def list_work(pool: Pool, query: q.ListFulfillmentOrders, now_ns: int) -> r.Fulf
     for work in source:
         fits = work.fulfillment_order_id > query.after_id and (not states or work.state in states)
         fits = fits and (query.with_unreleased or work.release_ns <= now_ns or work.state != FulfillmentState.OPEN)
-        if fits and (node < 0 or work.node_index == node):
+        if fits and (node < 0 or query.ship_to_node_key or work.node_index == node):
             page.append(work)
             if len(page) > query.limit:
                 break
@@ -112,8 +115,14 @@ def find_owners(pool: Pool, query: q.FindOwners) -> r.OwnersAnswer:
     work = pool.orders.fulfillment_orders.get(query.fulfillment_order_id)
     return r.OwnersAnswer(
         Outcome.OK, "", pool.reservations.channel_of(query.reservation_id),
-        order.channel_index if order else -1, work.node_index if work else -1,
+        order.channel_index if order else -1, _owner(work) if work else -1,
     )  # fmt: skip
+
+
+def _owner(work: FulfillmentOrder) -> int:
+    """Whose turn it is: the node's that does the work, or the store's that its parcel goes to."""
+    on_the_way = work.store_node_index >= 0 and work.state not in OPEN_STATES
+    return work.store_node_index if on_the_way else work.node_index
 
 
 def list_movements(pool: Pool, query: q.ListMovements) -> r.MovementsAnswer:

@@ -16,6 +16,8 @@ OPEN_ORDER_STATES = frozenset(
     {OrderState.ROUTED, OrderState.BACKORDERED, OrderState.IN_FULFILLMENT, OrderState.ON_HOLD}
 )
 OPEN_WORK_STATES = frozenset({FulfillmentState.OPEN, FulfillmentState.ACCEPTED, FulfillmentState.READY_FOR_PICKUP})
+ON_THE_WAY_STATES = frozenset({FulfillmentState.SHIPPED, FulfillmentState.ARRIVED})
+"""Of parcels to a store: their buyers do not have them yet."""
 OPEN_RETURN_STATES = frozenset({ReturnState.AUTHORISED, ReturnState.PARTLY_RECEIVED})
 """Who leaves these states never comes back to them."""
 
@@ -144,6 +146,8 @@ class FulfillmentOrder(NamedTuple):
     """1 + the hour of ``ship_day`` in which it is ready for collection; 0: hours are not counted there. It takes that hour's capacity."""
     release_ns: int = 0
     """Until then its policy's grace period lets it float: the node is not asked yet; 0: it was asked at once."""
+    store_node_index: int = -1
+    """The store that its parcel goes to, to be collected there; −1: it goes to the buyer."""
 
     @property
     def floats(self) -> bool:

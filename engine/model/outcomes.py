@@ -150,6 +150,7 @@ class FulfillmentState(IntEnum):
     REJECTED = 6
     CANCELLED = 7
     MOVED = 8
+    ARRIVED = 9
 
 
 class RejectReason(IntEnum):

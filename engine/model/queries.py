@@ -63,6 +63,8 @@ class ListFulfillmentOrders(Query):
     limit: int
     with_unreleased: bool = True
     """Also work that floats in its grace period."""
+    ship_to_node_key: str = ""
+    """Instead of a node: work whose parcels go to this store, for orders that have not ended."""
 
 
 @dataclass(frozen=True, slots=True)

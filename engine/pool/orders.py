@@ -52,6 +52,7 @@ class OrderBook:
         self._order_of_key: dict[tuple[int, str], int] = {}
         self._open_work: dict[int, dict[int, None]] = {}
         self._short: dict[int, None] = {}
+        self._bound_for: dict[int, dict[int, None]] = {}
         # Oldest first.
         self._closed_orders: deque[int] = deque()
         self._closed_returns: deque[int] = deque()
@@ -84,6 +85,11 @@ class OrderBook:
         """Whether a node has any."""
         return bool(self._open_work.get(node_index))
 
+    def bound_for(self, node_index: int) -> Iterator[FulfillmentOrder]:
+        """Fulfillment orders of open orders that are shipped to a store, by order."""
+        for order_id in self._bound_for.get(node_index, ()):
+            yield from self.work_of_order(self.orders[order_id])
+
     def work_of_order(self, order: Order) -> Iterator[FulfillmentOrder]:
         """Fulfillment orders of an order, by id."""
         return (self.fulfillment_orders[work_id] for work_id in order.fulfillment_order_ids)
@@ -107,6 +113,12 @@ class OrderBook:
             self._short[order_id] = None
         else:
             self._short.pop(order_id, None)
+        if order.ships_to_store:
+            bound = self._bound_for.setdefault(order.pickup_node_index, {})
+            if order.is_open:
+                bound[order_id] = None
+            else:
+                bound.pop(order_id, None)
         was_open = before is not None and before.is_open
         self.open_order_count += order.is_open - was_open
         if not order.is_open and (was_open or before is None):
@@ -149,6 +161,7 @@ class OrderBook:
                     self.open_order_count -= 1
                     self.short_units -= before.short_units
                     self._short.pop(order_id, None)
+                    self._bound_for.get(before.pickup_node_index, {}).pop(order_id, None)
                 else:
                     del closing[order_id]
             elif self._expect_order(records.decode(encoded)):
@@ -213,6 +226,10 @@ class OrderBook:
         short = {order_id: self.orders[order_id].short_units for order_id in image.orders.open_ids}
         self.short_units = sum(short.values())
         self._short = dict.fromkeys([order_id for order_id, units in short.items() if units])
+        for order_id in short:
+            order = self.orders[order_id]
+            if order.ships_to_store:
+                self._bound_for.setdefault(order.pickup_node_index, {})[order_id] = None
         self.open_fulfillment_order_count = len(image.fulfillment_orders.open_ids)
         for work_id in image.fulfillment_orders.open_ids:
             self._open_work.setdefault(self.fulfillment_orders[work_id].node_index, {})[work_id] = None

@@ -165,7 +165,7 @@ _BORDER = (
     Limit("node_groups_max", NODE_GROUPS_MAX, "count", f"Different groups of nodes in the store{_FULL}."),
     Limit("policies_listed_max", POLICIES_MAX, "count", "Routing policies that ListRoutingPolicies returns."),
     Limit("source_seq_max", border.SEQ_MAX, "count", "The number of a feed."),
-    Limit("fulfillment_states_max", 8, "count", f"States that ListFulfillmentOrders filters by{_REFUSED}."),
+    Limit("fulfillment_states_max", 9, "count", f"States that ListFulfillmentOrders filters by{_REFUSED}."),
 )
 
 

@@ -20,7 +20,11 @@ async def require_subject(credential: Credential, request: Any, writer: Writer, 
     fields = request.DESCRIPTOR.fields_by_name
     work_id = reservation_id = order_id = 0
     if credential.nodes is not None:
-        if isinstance(request, ListFulfillmentOrdersRequest | ReceiveReturnRequest) and not request.node_key:
+        listing = isinstance(request, ListFulfillmentOrdersRequest)
+        named = request.node_key or request.ship_to_node_key if listing else True
+        if isinstance(request, ReceiveReturnRequest):
+            named = request.node_key
+        if not named:
             raise PermissionDenied("These credentials cover some nodes only; name one of them in node_key.")
         work_id = request.fulfillment_order_id if "fulfillment_order_id" in fields else 0
     if credential.channels is not None:

@@ -22,6 +22,7 @@ from engine.model.outcomes import (
     StockReason,
 )
 from engine.model.policies import Applies, Form, RoutingPolicy, Rule
+from engine.proof.simulation.proposals import is_coming
 from tests.builders import CHANNELS, CHART, GROUND, MINUTE_NS, NODES, POLICY, pickup, priced, ship
 from tests.property.proposals import propose
 from tests.property.twins import Twins
@@ -77,6 +78,10 @@ class Busy:
         if chance.random() < 0.3:
             return pickup(self.lines(), chance.choice(["east", "west"]), channel, ttl_ns=ttl_ns, **fields)
         to, service = chance.choice(["10001", "90001", "50001"]), chance.choice(["", "", "ground", "express"])
+        if chance.random() < 0.1:
+            return ship(
+                self.lines(), "", channel, service_key=service, store_key=chance.choice(["east", "west", "lab"])
+            )
         return ship(self.lines(), to, channel, service_key=service, ttl_ns=ttl_ns, **fields)
 
     # Reservations
@@ -149,7 +154,8 @@ class Busy:
 
     def _work(self) -> int:
         state = self.twins.oracle.state
-        return self.pick([each for each, work in state.work.items() if work.is_open], state.next_work_id)
+        known = [each for each, work in state.work.items() if work.is_open or is_coming(work)]
+        return self.pick(known, state.next_work_id)
 
     def work(self) -> None:
         """The next step of some work, as a node would take it."""
@@ -162,6 +168,8 @@ class Busy:
                 FulfillmentState.OPEN: m.Accept,
                 FulfillmentState.ACCEPTED: after,
                 FulfillmentState.READY_FOR_PICKUP: m.HandOver,
+                FulfillmentState.SHIPPED: m.MarkReady,
+                FulfillmentState.ARRIVED: m.HandOver,
             }
             kinds = [following.get(work.state, m.Accept)]
         self.tell(self.chance.choice(kinds), fulfillment_order_id=work_id)

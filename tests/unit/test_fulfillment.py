@@ -36,6 +36,8 @@ ROUTES = {
 ALLOWED = {
     (SHIP, "OPEN"): {"ACCEPTED", "REJECTED"},
     (SHIP, "ACCEPTED"): {"SHIPPED", "REJECTED"},
+    (SHIP, "SHIPPED"): {"ARRIVED"},  # to a store, as the next: see test_store_parcels
+    (SHIP, "ARRIVED"): {"HANDED_OVER"},
     (PICKUP, "OPEN"): {"ACCEPTED", "READY_FOR_PICKUP", "REJECTED"},
     (PICKUP, "ACCEPTED"): {"READY_FOR_PICKUP", "REJECTED"},
     (PICKUP, "READY_FOR_PICKUP"): {"HANDED_OVER", "REJECTED"},

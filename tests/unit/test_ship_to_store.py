@@ -10,7 +10,7 @@ from engine.follower.explanations import explain_order
 from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.explanations import Dropped
-from engine.model.outcomes import DropReason, FulfillmentKind, FulfillmentState, OrderState, Outcome, RejectReason
+from engine.model.outcomes import DropReason, FulfillmentKind, Outcome, RejectReason
 from engine.pool.reservations import Reservation
 from tests.builders import NODES, Store, limits, ship
 
@@ -112,17 +112,6 @@ def test_rejected_work_never_goes_to_the_store_itself(store: Store) -> None:
     assert store.tell(m.ReleaseOrder, order_id=order.order_id).outcome == Outcome.PARTIAL, (
         "east has some, and is the goal"
     )
-
-
-def test_the_engines_part_ends_when_the_goods_have_left(store: Store) -> None:
-    order = store.place(to_store()).order
-    (work,) = store.work(order.order_id)
-    steps: list[type[m.Command]] = [m.Accept, m.Ship, m.MarkReady, m.HandOver]
-    told = [store.tell(kind, fulfillment_order_id=work.fulfillment_order_id).outcome for kind in steps]
-    assert told == [Outcome.OK, Outcome.OK, Outcome.INVALID_TRANSITION, Outcome.INVALID_TRANSITION]
-    assert store.order(order.order_id).state == OrderState.COMPLETED
-    assert store.work(order.order_id)[0].state == FulfillmentState.SHIPPED
-    assert store.cell("A", "east").on_hand == 10, "what comes for a buyer is no stock of the store"
 
 
 def test_options_look_at_the_nearest_stores(store: Store) -> None:

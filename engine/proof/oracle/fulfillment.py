@@ -18,6 +18,8 @@ STEPS: dict[FulfillmentKind, dict[str, tuple[str, ...]]] = {
     FulfillmentKind.SHIP: {
         "OPEN": ("ACCEPTED", "REJECTED"),
         "ACCEPTED": ("SHIPPED", "REJECTED"),
+        "SHIPPED": ("ARRIVED",),
+        "ARRIVED": ("HANDED_OVER",),
     },
     FulfillmentKind.PICKUP: {
         "OPEN": ("ACCEPTED", "READY_FOR_PICKUP", "REJECTED"),
@@ -40,7 +42,11 @@ def step(state: State, command: Step, choices: Iterator[Choice]) -> FulfillmentR
     if work is None:
         return FulfillmentReply(Outcome.UNKNOWN_FULFILLMENT_ORDER, str(command.fulfillment_order_id))
     order, target = state.orders[work.order_id], TARGETS[type(command)]
-    if target.name not in STEPS[work.kind].get(work.state.name, ()):
+    to_store = work.store_node_index >= 0
+    if to_store and isinstance(command, m.MarkReady):
+        target = FulfillmentState.ARRIVED
+    only_to_store = work.kind == FulfillmentKind.SHIP and target.name in ("ARRIVED", "HANDED_OVER")
+    if target.name not in STEPS[work.kind].get(work.state.name, ()) or (only_to_store and not to_store):
         return FulfillmentReply(Outcome.INVALID_TRANSITION, work.state.name, work, order.order_key)
     work = work._replace(state=target, updated_ns=state.now_ns)
     if isinstance(command, m.Reject):
@@ -48,7 +54,7 @@ def step(state: State, command: Step, choices: Iterator[Choice]) -> FulfillmentR
     if isinstance(command, m.Ship):
         work = work._replace(tracking=command.tracking)
     state.work[work.fulfillment_order_id] = work
-    if target in (FulfillmentState.SHIPPED, FulfillmentState.HANDED_OVER):
+    if target == FulfillmentState.SHIPPED or (target == FulfillmentState.HANDED_OVER and not to_store):
         order = _leave(state, work, order)
     keep(state, order)
     return FulfillmentReply(Outcome.OK, "", work, order.order_key)

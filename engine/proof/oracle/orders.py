@@ -35,7 +35,10 @@ def pair_of(state: State, line: FulfillmentLine) -> tuple[str, str]:
 
 def order_state(order: Order, work: Iterable[FulfillmentOrder]) -> OrderState:
     gone = any(line.fulfilled_units for line in order.lines)
+    work = list(work)
     if all(line.allocated_units + line.short_units == 0 for line in order.lines):
+        if any(each.store_node_index >= 0 and each.state.name in ("SHIPPED", "ARRIVED") for each in work):
+            return OrderState.IN_FULFILLMENT
         return OrderState.COMPLETED if gone else OrderState.CANCELLED
     begun = (FulfillmentState.ACCEPTED, FulfillmentState.READY_FOR_PICKUP)
     if gone or any(each.state in begun for each in work):
@@ -95,6 +98,7 @@ def make_work(
                 arrival_day=_arrival_day(state, question.service, own[0].day, packages),
                 ready_hour=own[0].hour + 1,
                 release_ns=state.now_ns + grace_ns if grace_ns and question.kind == SHIP else 0,
+                store_node_index=state.node_index(question.store) if question.store else -1,
             )
         )
         state.work[state.next_work_id] = made[-1]
@@ -292,9 +296,9 @@ def cancel(state: State, command: m.CancelOrder) -> OrderReply:
         if index >= len(wanted):
             return OrderReply(Outcome.UNKNOWN_LINE, str(index), order)
         wanted[index] += units
-    if order.state in (OrderState.COMPLETED, OrderState.CANCELLED):
-        return OrderReply(Outcome.INVALID_TRANSITION, order.state.name, order)
     opened = [line.allocated_units + line.short_units for line in order.lines]
+    if not any(opened):
+        return OrderReply(Outcome.INVALID_TRANSITION, order.state.name, order)
     wanted = wanted if command.lines else list(opened)
     for index, units in enumerate(wanted):
         if units > opened[index]:

@@ -24,7 +24,7 @@ from engine.model.outcomes import (
 from engine.proof.oracle import State
 from engine.proof.simulation.history import UNKNOWN_ID, Look, Ref
 from engine.proof.simulation.ledger import Ledger
-from engine.proof.simulation.proposals import proposed
+from engine.proof.simulation.proposals import is_coming, proposed
 from engine.proof.simulation.world import CHANNELS, CHART, DAY_NS, GROUND, MINUTE_NS, NODES, POLICY, RULES, SKUS
 
 Asked = tuple[type[m.Command], dict[str, Any]]
@@ -202,7 +202,7 @@ class Callers:
     # Work
 
     def _work(self) -> Ref | int:
-        return self._pick("work", [each for each, work in self.state.work.items() if work.is_open])
+        return self._pick("work", [key for key, work in self.state.work.items() if work.is_open or is_coming(work)])
 
     def work(self) -> Asked:
         """A node takes the next step of some work, or a wrong one."""
@@ -215,6 +215,8 @@ class Callers:
                 FulfillmentState.OPEN: m.Accept,
                 FulfillmentState.ACCEPTED: after,
                 FulfillmentState.READY_FOR_PICKUP: m.HandOver,
+                FulfillmentState.SHIPPED: m.MarkReady,
+                FulfillmentState.ARRIVED: m.HandOver,
             }
             kind = following.get(work.state, m.Accept)
         return kind, {"fulfillment_order_id": picked}

@@ -6,6 +6,8 @@ from random import Random
 from typing import Any
 
 from engine.model import commands as m
+from engine.model.orders import FulfillmentOrder
+from engine.model.outcomes import FulfillmentState
 from engine.proof.oracle import State
 from engine.proof.simulation.history import Ref
 from engine.proof.simulation.ledger import Ledger
@@ -31,3 +33,8 @@ def proposed(chance: Random, state: State, ledger: Ledger, picked: Ref | int) ->
                     legs.append((skus[line.sku_index], node, count))
     seen: Any = tuple([ledger.ref("work", each.fulfillment_order_id) for each in work])
     return m.Move(order_id, seen, tuple(legs))
+
+
+def is_coming(work: FulfillmentOrder) -> bool:
+    """Whether a parcel is on its way to a store, or waits there."""
+    return work.store_node_index >= 0 and work.state in (FulfillmentState.SHIPPED, FulfillmentState.ARRIVED)

@@ -31,16 +31,21 @@ def list_fulfillment_orders(request: pb.ListFulfillmentOrdersRequest, rules: Rul
     seq = check.min_journal_seq(request.min_journal_seq)
     node_key = check.optional_key("node_key", request.node_key)
     order_id = check.optional_id("order_id", request.order_id)
-    if not node_key and not order_id:
-        check.wrong("node_key", "is missing, and so is order_id; give at least one of them")
+    ship_to_node_key = check.optional_key("ship_to_node_key", request.ship_to_node_key)
+    if not node_key and not order_id and not ship_to_node_key:
+        check.wrong("node_key", "is missing, and so are order_id and ship_to_node_key; give at least one of them")
+    if ship_to_node_key and (node_key or order_id):
+        check.wrong("ship_to_node_key", "must be empty where node_key or order_id is given")
     page_size = check.page_size(request.page_size)
     check.count("states", len(request.states), "fulfillment_states_max", len(ALL_STATES), least=0)
     states = tuple([check.word(f"states[{at}]", state, _STATES) for at, state in enumerate(request.states)])
     check.done()
-    states = states or (ALL_STATES if order_id else WORK_TO_DO)
+    states = states or (ALL_STATES if order_id or ship_to_node_key else WORK_TO_DO)
     after_id = read_token(_CALL, request.page_token)
     with_unreleased = request.with_unreleased or bool(order_id)
-    return ListFulfillmentOrders(seq, node_key, order_id, states, after_id, page_size, with_unreleased)
+    return ListFulfillmentOrders(
+        seq, node_key, order_id, states, after_id, page_size, with_unreleased, ship_to_node_key
+    )
 
 
 def fill_fulfillment_order(message: pb.FulfillmentOrder, work: FulfillmentOrder, order_key: str, names: Names) -> None:
@@ -66,6 +71,8 @@ def fill_fulfillment_order(message: pb.FulfillmentOrder, work: FulfillmentOrder,
         message.ready_hour = work.ready_hour - 1
     if work.release_ns:
         fill_time(message.release_time, work.release_ns)
+    if work.store_node_index >= 0:
+        message.ship_to_node_key = names.node_keys[work.store_node_index]
 
 
 def _fill_list(response: pb.ListFulfillmentOrdersResponse, reply: FulfillmentOrdersAnswer, names: Names) -> None:
