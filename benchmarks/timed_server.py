@@ -1,7 +1,7 @@
 """``python -m benchmarks.timed_server URL`` serves the journal at URL with the real server, and tells what its groups took.
 
 It says where it listens on standard output, ends with standard input, and then tells in a line of JSON the longest groups of the
-writer in ms: those in which prices were written, those in which planning read of the state, and all others.
+writer in ms: those in which prices were written, those in which work was moved, those in which planning read of the state, and all others.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Any
 
 from engine import app
 from engine.group import GroupCommit
-from engine.model.commands import SetPrices
+from engine.model.commands import RerouteOrder, SetPrices
 from engine.model.queries import Look
 from engine.settings import Settings
 
 KEPT = 5
+_SORTS = {"SetPrices": SetPrices, "RerouteOrder": RerouteOrder, "Look": Look}
 
 
 class Longest:
@@ -37,7 +38,7 @@ class Timed:
     """Takes the place of ``GroupCommit.commit``."""
 
     def __init__(self) -> None:
-        self.longest = {"SetPrices": Longest(), "Look": Longest(), "": Longest()}
+        self.longest = {sort: Longest() for sort in (*_SORTS, "")}
         self._commit = GroupCommit.commit
 
     def commit(self, groups: Any, jobs: Any, clock_ns: int, instant_s: float) -> Any:
@@ -47,7 +48,7 @@ class Timed:
             return self._commit(groups, jobs, clock_ns, instant_s)
         finally:
             kinds = {type(job[0]) for job in jobs}
-            sort = "SetPrices" if SetPrices in kinds else "Look" if Look in kinds else ""
+            sort = next((name for name, kind in _SORTS.items() if kind in kinds), "")
             self.longest[sort].add(perf_counter() - begun, thread_time() - begun_cpu)
 
 
