@@ -147,10 +147,11 @@ def _plans(told: dict[str, Any]) -> "Iterable[RenderableType]":
             yield "no node could serve any of it"
         return
     table = Table(header_style="dim", box=None, padding=(0, 1))
-    late = any(
-        plan["cost"].get("lateness") for plan in (told["plan"], *(each["plan"] for each in told["alternatives"]))
-    )
+    plans = (told["plan"], *(each["plan"] for each in told["alternatives"]))
+    late = any(plan["cost"].get("lateness") for plan in plans)
+    weighed = any(plan["score"]["micros"] != plan["cost"]["total"]["micros"] for plan in plans)
     terms = ["carrier", "handling", "split_penalty", *(["lateness"] if late else []), "total"]
+    terms += ["weighed"] if weighed else []
     for name in ("plan", "sent from", *(term.removesuffix("_penalty") for term in terms), "lost by"):
         table.add_column(name, justify="left" if name in ("plan", "sent from") else "right")
     exact = "chosen" if told["plan"]["cost"]["exact"] else "chosen (not proven)"
@@ -164,7 +165,7 @@ def _plans(told: dict[str, Any]) -> "Iterable[RenderableType]":
 
 
 def _terms(plan: dict[str, Any], names: "Iterable[str]") -> tuple[str, ...]:
-    cost = plan["cost"]
+    cost = plan["cost"] | {"weighed": plan["score"]}
     sent = "; ".join(
         f"{box['node_key']} (zone {box['zone']}, {box['weight_grams']:,} g{_arriving(box)})" for box in plan["packages"]
     )

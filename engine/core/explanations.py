@@ -98,7 +98,9 @@ def _plan(pool: Pool, question: Question, plan: Plan) -> ExplainedPlan:
     )
     rules = pool.network.policy_of(question.channel_index).rules
     rule = rules[plan.rule - 1].name if 0 < plan.rule <= len(rules) else ""
-    return ExplainedPlan(plan.outcome, reply_legs(pool, plan.legs), boxes, plan.cost, plan.shortages, rule)
+    return ExplainedPlan(
+        plan.outcome, reply_legs(pool, plan.legs), boxes, plan.cost, plan.shortages, rule, plan.score_micros
+    )
 
 
 def _alternatives(
@@ -116,7 +118,7 @@ def _alternatives(
     branches: list[tuple[tuple[int, ...], ExplainedPlan]] = [((), chosen)]
     if proposed:
         own = _asked_without(pool, planner, question, question.excluded)
-        heapq.heappush(heap, (-own.units, _total(own), (), own))
+        heapq.heappush(heap, (-own.units, own.score_micros, (), own))
     while len(found) < ALTERNATIVES_MAX:
         for without, plan in branches:
             for node in sorted(plan.nodes):
@@ -126,14 +128,14 @@ def _alternatives(
                     seen.add(names)
                     next_best = _asked_without(pool, planner, question, excluded)
                     if next_best.units:
-                        heapq.heappush(heap, (-next_best.units, _total(next_best), names, next_best))
+                        heapq.heappush(heap, (-next_best.units, next_best.score_micros, names, next_best))
         if not heap:
             break
-        _, total, without, plan = heapq.heappop(heap)
+        _, score, without, plan = heapq.heappop(heap)
         branches = [(without, plan)]
         if not any(nodes <= plan.nodes for nodes in better):
             better.append(plan.nodes)
-            found.append(Alternative(without, plan, total - _total(chosen), chosen.units - plan.units))
+            found.append(Alternative(without, plan, score - chosen.score_micros, chosen.units - plan.units))
     return found
 
 
@@ -141,10 +143,6 @@ def _asked_without(pool: Pool, planner: Planner, question: Question, excluded: t
     """The plan without some nodes: of a later rule, where those before it serve the order only from them."""
     asked = question._replace(excluded=excluded)
     return _plan(pool, asked, planner.plan(asked))
-
-
-def _total(plan: ExplainedPlan) -> int:
-    return plan.cost.total if plan.cost is not None else 0
 
 
 def _reasons(pool: Pool, question: Question, rule: int) -> Integers:

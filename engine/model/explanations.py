@@ -54,6 +54,8 @@ class ExplainedPlan(NamedTuple):
     shortages: tuple[Shortage, ...]
     rule: str = ""
     """The rule that decided; empty for a policy without rules, for pickup, and when no rule is for the order."""
+    score_micros: int = 0
+    """What the router minimised: every term at its weight; 0 for pickup."""
 
     @property
     def units(self) -> int:
@@ -69,8 +71,8 @@ class ExplainedPlan(NamedTuple):
 class Alternative(NamedTuple):
     """The best plan but for the better ones: no better plan's nodes are all among its own.
 
-    ``without`` names the nodes that the router had to do without to find it. ``extra_micros``: what it costs more than the chosen one, less
-    than nothing only when the chosen plan is not proven cheapest. ``units_fewer``: units that it serves less, which decide first.
+    ``without`` names the nodes that the router had to do without to find it. ``extra_micros``: how much higher its score is than that of the
+    chosen one, below zero only when that is not proven the least, or was proposed. ``units_fewer``: units that it serves less, which decide first.
     """
 
     without: tuple[int, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from engine.model.calendars import Calendar
 from engine.model.explanations import Alternative, AskedRule, Dropped, Explanation, Replayed
 from engine.model.network import Node, RateCard, RoutingPolicy
 from engine.model.outcomes import AfterAction, CommandKind, DropReason, NodeKind, Outcome, RejectReason, RuleVerdict
-from engine.model.policies import Applies, Candidates, Form, Rule
+from engine.model.policies import Applies, Candidates, Form, Rule, Weights
 from tests.builders import NODES, POLICY, SMALL, Store, pickup, priced, ship
 from tests.property.busy import Busy
 from tests.property.twins import Twins
@@ -104,6 +105,22 @@ def test_the_rules_of_then_and_what_each_said() -> None:
         AskedRule("part", RuleVerdict.SERVED_IN_PART),
     )
     assert {each.plan.rule for each in told.alternatives} == {"part"}
+
+
+def test_alternatives_lose_by_what_is_minimised() -> None:
+    """East costs less, but its unit is worth more there."""
+    store = Store()
+    store.tell(m.PutRoutingPolicy, policy=POLICY._replace(weights=Weights(price=100)))
+    store.stock(("A", "dc", 5), ("A", "east", 5))
+    rows: dict[str, Any] = {"sku_keys": ("A",), "node_keys": ("east",), "price_micros": (9_000_000,)}
+    store.tell(m.SetPrices, plan_key="p", complete=True, demand_1024ths=(0,), **rows)
+    told = only(store, store.place(ship([("A", 1)])).order.order_id)
+    (other,) = told.alternatives
+    assert (nodes(store, told), nodes(store, other)) == ({"dc"}, {"east"})
+    assert told.plan.cost is not None
+    assert other.plan.cost is not None
+    assert other.plan.cost.total - told.plan.cost.total == -1_400_000
+    assert other.extra_micros == 9_000_000 - 1_400_000
 
 
 def test_a_move_and_what_was_proposed() -> None:

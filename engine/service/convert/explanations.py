@@ -66,6 +66,7 @@ def _fill_plan(message: Any, plan: ExplainedPlan, names: Names) -> None:
     message.outcome, message.rule = int(plan.outcome), plan.rule
     if plan.cost is not None:
         fill_cost(message.cost, plan.cost, names)
+        fill_money(message.score, plan.score_micros, names)
     add_legs(message.legs, plan.legs, names)
     for box in plan.packages:
         added = message.packages.add(
