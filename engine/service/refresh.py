@@ -31,11 +31,11 @@ from engine.planning.refresh import (
 from engine.planning.worker import Work, WorkFailed
 from engine.pool.names import Names
 from engine.pool.pool import Pool
+from engine.service.background import OneAtATime
 from engine.service.door import Engine
 from engine.service.errors import PlanningFailed
 from engine.service.looking import look, pieces, submit
 from engine.settings import Settings
-from engine.writer import NotServing
 
 log = logging.getLogger("stockpool")
 
@@ -52,23 +52,18 @@ class PriceRefresher:
         self._history_ns = settings.price_history_days * DAY_NS
         self._horizon_days = settings.price_horizon_days
         self._timeout_s = settings.price_timeout_s
-        self._running: asyncio.Task[str] | None = None
-        self._cadence: asyncio.Task[None] | None = None
+        self._one = OneAtATime[str]()
         self.problem = ""
         """Why the last refresh failed; empty when it did not."""
 
     def start(self, engine: Engine) -> None:
         """Keep the cadence, where one is set."""
         if self._every_s is not None:
-            self._cadence = asyncio.create_task(self._keep(engine, self._every_s))
+            self._one.keep(self._keep(engine, self._every_s))
 
     async def close(self) -> None:
         """End what is under way, at once: what has been written is whole."""
-        tasks = [task for task in (self._cadence, self._running) if task is not None]
-        self._cadence = self._running = None
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._one.close()
 
     async def refresh(self, engine: Engine, plan_key: str) -> str:
         """Plan and write prices, or wait for the refresh that is under way. Goes on when the caller no longer waits.
@@ -79,14 +74,7 @@ class PriceRefresher:
             PlanningFailed: nothing is in force that was not before.
             NotServing, JournalLost: the writer has stopped.
         """
-        if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._refresh(engine, plan_key))
-            self._running.add_done_callback(_seen)
-        running = self._running
-        await asyncio.wait((running,))  # who no longer waits does not end it
-        if running.cancelled():
-            raise NotServing
-        return running.result()
+        return await self._one.run(lambda: self._refresh(engine, plan_key))
 
     async def _keep(self, engine: Engine, every_s: int) -> None:
         while True:
@@ -118,12 +106,6 @@ class PriceRefresher:
             *(done.order_count, done.history_days[1], time.monotonic() - begun_s),
         )
         return plan_key
-
-
-def _seen(task: asyncio.Task[str]) -> None:
-    """What went wrong is told to those who wait; when nobody does any more, it was said as ``problem``."""
-    if not task.cancelled():
-        task.exception()
 
 
 class _Refresh:

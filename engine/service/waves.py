@@ -24,11 +24,11 @@ from engine.planning.wave import gap_of
 from engine.planning.worker import Work, WorkFailed
 from engine.pool.names import Names
 from engine.pool.pool import Pool
+from engine.service.background import OneAtATime
 from engine.service.door import Engine
 from engine.service.errors import PlanningFailed
 from engine.service.looking import look, submit
 from engine.settings import Settings
-from engine.writer import NotServing
 
 log = logging.getLogger("stockpool")
 
@@ -43,21 +43,16 @@ class WaveRunner:
         self._every_s = settings.wave_every_s
         self._think_s = settings.wave_think_s
         self._timeout_s = settings.price_timeout_s
-        self._running: asyncio.Task[Report] | None = None
-        self._cadence: asyncio.Task[None] | None = None
+        self._one = OneAtATime[Report]()
 
     def start(self, engine: Engine) -> None:
         """Keep the cadence, where one is set."""
         if self._every_s is not None:
-            self._cadence = asyncio.create_task(self._keep(engine, self._every_s))
+            self._one.keep(self._keep(engine, self._every_s))
 
     async def close(self) -> None:
         """End what is under way, at once: what has moved is whole."""
-        tasks = [task for task in (self._cadence, self._running) if task is not None]
-        self._cadence = self._running = None
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._one.close()
 
     async def run(self, engine: Engine, asked: Asked) -> Report:
         """Plan and move, or wait for the wave that is under way. Goes on when the caller no longer waits.
@@ -66,14 +61,7 @@ class WaveRunner:
             PlanningFailed: what has moved before is whole.
             NotServing, JournalLost: the writer has stopped.
         """
-        if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._run(engine, asked))
-            self._running.add_done_callback(lambda task: task.cancelled() or task.exception())
-        running = self._running
-        await asyncio.wait((running,))  # who no longer waits does not end it
-        if running.cancelled():
-            raise NotServing
-        return running.result()
+        return await self._one.run(lambda: self._run(engine, asked))
 
     async def _keep(self, engine: Engine, every_s: int) -> None:
         seen_seq = -1

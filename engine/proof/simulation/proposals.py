@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -22,6 +23,12 @@ def proposed(chance: Random, state: State, ledger: Ledger, picked: Ref | int) ->
         return m.Move(order_id)
     known = ledger.resolve(picked)
     work = [each for each in state.work.values() if each.order_id == known and each.floats]
+    seen: Any = tuple([ledger.ref("work", each.fulfillment_order_id) for each in work])
+    return m.Move(order_id, seen, anywhere(chance, state, work))
+
+
+def anywhere(chance: Random, state: State, work: Sequence[FulfillmentOrder]) -> tuple[tuple[str, str, int], ...]:
+    """(SKU, node, units) of all that floats: each line stays, goes to any node, or is divided."""
     skus, nodes = list(state.skus), list(state.nodes)
     legs: list[tuple[str, str, int]] = []
     for each in work:
@@ -31,8 +38,7 @@ def proposed(chance: Random, state: State, ledger: Ledger, picked: Ref | int) ->
                 node = nodes[each.node_index] if chance.random() < 0.4 else chance.choice(nodes)
                 if count:
                     legs.append((skus[line.sku_index], node, count))
-    seen: Any = tuple([ledger.ref("work", each.fulfillment_order_id) for each in work])
-    return m.Move(order_id, seen, tuple(legs))
+    return tuple(legs)
 
 
 def is_coming(work: FulfillmentOrder) -> bool:
