@@ -122,7 +122,7 @@ def _because(told: dict[str, Any]) -> str:
     if told["rejected_fulfillment_order_id"]:
         return f", instead of fulfillment order {told['rejected_fulfillment_order_id']}, which was rejected"
     if told["proposed"]:
-        return ", as a wave proposed: orders were planned together, and a cheaper plan for this one costs others more"
+        return ", as proposed by a wave, which plans orders together"
     return f", by reservation {told['reservation_id']}" if told["reservation_id"] else ""
 
 
