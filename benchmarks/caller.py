@@ -47,6 +47,8 @@ class Task:
     world: dict[str, int]
     connections: int = 1
     for_s: float | None = None
+    hot: bool = False
+    """One hot SKU is in every reservation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def requests(task: Task) -> Iterator[bytes]:
     """The requests of a task, ready to be sent."""
     world = World(**task.world)
     items = BATCH_ITEMS if task.call == BATCH else 1
-    asks = world.asks(task.calls * items, pickup=task.pickup, seed=task.seed)
+    asks = world.asks(task.calls * items, pickup=task.pickup, seed=task.seed, hot=task.hot)
     for number in range(task.calls):
         request_id = f"{task.seed}-{number}"
         message: Any

@@ -24,8 +24,14 @@ COMPARED_MAX = 5
 """Earlier runs whose median a figure is compared with."""
 
 GOALS = {
-    "unary_over_echo": ("≥", 0.85),
-    "batch_1000_sqlite_per_s": ("≥", 50_000),
+    "unary_over_echo": ("≥", 0.95),
+    "unary_1_over_echo": ("≥", 0.5),
+    "batch_1000_sqlite_per_s": ("≥", 600_000),
+    "batch_1000_pg_per_s": ("≥", 350_000),
+    "batch_over_pg_procedure": ("≥", 90),
+    "batch_over_pg_batch_procedure": ("≥", 20),
+    "batch_over_redis_always": ("≥", 10),
+    "unary_over_asyncpg_service": ("≥", 2),
     "route_3_lines_1573_nodes_us": ("≤", 50),
     "route_3_lines_505_nodes_us": ("≤", 6),
     "route_8_lines_505_nodes_us": ("≤", 30),

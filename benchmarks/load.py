@@ -53,10 +53,10 @@ class Load:
     callers: list[subprocess.Popen[str]]
     world: World
 
-    def run(self, call: str, calls: int, in_flight: int, *, pickup: bool = False) -> Measured:
+    def run(self, call: str, calls: int, in_flight: int, *, pickup: bool = False, hot: bool = False) -> Measured:
         """``calls`` calls in all, ``in_flight`` at a time, shared evenly by the callers."""
         share = min(len(self.callers), in_flight)
-        return self._make([self._task(call, calls // share, in_flight // share, pickup=pickup)] * share)[0]
+        return self._make([self._task(call, calls // share, in_flight // share, pickup=pickup, hot=hot)] * share)[0]
 
     def crowd(self, call: str, calls: int, in_flight: int, connections: int, for_s: float) -> tuple[Measured, Measured]:
         """A crowd for a time, and one caller who makes one call after another beside it: in a process of its own, the last one, so that
@@ -76,8 +76,9 @@ class Load:
         pickup: bool = False,
         connections: int = 1,
         for_s: float | None = None,
+        hot: bool = False,
     ) -> Task:
-        return Task(call, calls, in_flight, pickup, 0, asdict(self.world), connections, for_s)
+        return Task(call, calls, in_flight, pickup, 0, asdict(self.world), connections, for_s, hot)
 
     def _make(self, *alike: list[Task] | Task) -> list[Measured]:
         """All at the same time; measured together are those of a list."""

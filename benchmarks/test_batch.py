@@ -24,7 +24,7 @@ IN_FLIGHT = 2
 @pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
 def test_batch_reserve(world: World, stocked: Path, url: str, scale: float, note: Note) -> None:
     copy_journal(f"sqlite:///{stocked}", url)
-    store = url.partition(":")[0].partition("+")[0]
+    store = "sqlite" if url.startswith("sqlite") else "pg"
     with loaded([sys.executable, "-m", "benchmarks.echo_server", url], world, callers=1) as load:
         for pickup, tag in ((False, ""), (True, "_pickup")):
             per_s, cpu_us = rates(load, max(4, int(40 * scale)), pickup=pickup)

@@ -38,11 +38,14 @@ class World:
         stride = self.nodes // self.cells_per_sku
         return ((sku * 7 + copy * stride) % self.nodes for copy in range(self.cells_per_sku))
 
-    def asks(self, count: int, *, pickup: bool, seed: int) -> Iterator[Ask]:
-        """Lines of one or two units each; shipped ones from anywhere to anywhere, collected ones at a node that has them all."""
+    def asks(self, count: int, *, pickup: bool, seed: int, hot: bool = False) -> Iterator[Ask]:
+        """Lines of one or two units each; shipped ones from anywhere to anywhere, collected ones at a node that has them all.
+
+        ``hot``: the first line is always of SKU 0; the others are as ever.
+        """
         chance = random.Random(seed)
         for _ in range(count):
-            first = chance.randrange(self.skus)
+            first = 0 if hot else chance.randrange(self.skus)
             others = range(self.lines - 1)
             if pickup:
                 skus = [(first + self.nodes * chance.randrange(1, self.skus // self.nodes)) % self.skus for _ in others]

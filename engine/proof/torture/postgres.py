@@ -43,10 +43,13 @@ class PostgresFailedError(Exception):
 
 
 class PostgresServer:
-    """A PostgreSQL server in a new folder, which is removed at the end. Every method waits until it is done."""
+    """A PostgreSQL server in a new folder, which is removed at the end. Every method waits until it is done.
 
-    def __init__(self) -> None:
-        """Makes the folder and an empty cluster in it; ``start`` it.
+    ``programs`` is the folder of its programs.
+    """
+
+    def __init__(self, *options: str) -> None:
+        """Makes the folder and an empty cluster in it; ``start`` it. ``options`` are settings, ``name=value``, beside and before ours.
 
         Raises:
             PostgresMissingError: there is none to start.
@@ -55,10 +58,11 @@ class PostgresServer:
         if spec is None or spec.origin is None:
             raise PostgresMissingError
         self.folder = Path(tempfile.mkdtemp(prefix="stockpool-pg-"))
+        self._settings = [argument for option in (*_OPTIONS, *options) for argument in ("-c", option)]
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._account = _account(self.folder)
-            self._programs = _programs(Path(spec.origin).parent / "pginstall", self.folder, self._account)
+            self.programs = _programs(Path(spec.origin).parent / "pginstall", self.folder, self._account)
             self._run(
                 "initdb", "-D", "data", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"
             )
@@ -86,11 +90,10 @@ class PostgresServer:
         Raises:
             PostgresFailedError: it does not.
         """
-        settings = [argument for option in _OPTIONS for argument in ("-c", option)]
         log_path = self.folder / "log"
         with log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
-                [self._programs / "postgres", "-D", "data", "-k", self.folder, *settings],
+                [self.programs / "postgres", "-D", "data", "-k", self.folder, *self._settings],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
@@ -136,7 +139,7 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(  # noqa: S603 - our own program
-            [self._programs / program, *arguments], check=True, capture_output=True, cwd=self.folder, **self._account
+            [self.programs / program, *arguments], check=True, capture_output=True, cwd=self.folder, **self._account
         )
 
     def _is_ready(self) -> bool:
