@@ -20,16 +20,19 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from benchmarks.world import CHANNEL, Ask, World
+from stockpool.v1 import network_pb2, network_pb2_grpc, types_pb2
 from stockpool.v1 import reservations_pb2 as pb
-from stockpool.v1 import types_pb2
 
-ECHO, RESERVE, BATCH = "echo", "reserve", "batch"
+ECHO, RESERVE, BATCH, COLUMNS = "echo", "reserve", "batch", "columns"
 PATHS = {
     ECHO: "/benchmarks.Echo/Echo",
     RESERVE: "/stockpool.v1.ReservationService/Reserve",
     BATCH: "/stockpool.v1.ReservationService/BatchReserve",
+    COLUMNS: "/stockpool.v1.ReservationService/BatchReserve",
 }
 BATCH_ITEMS = 1_000
+INDEXES_MAX = 20_000
+"""Keys of one GetIndexes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +76,57 @@ def reservation(ask: Ask) -> pb.ReservationRequest:
     return pb.ReservationRequest(channel_key=CHANNEL, lines=lines, ship_to=destination)
 
 
-def requests(task: Task) -> Iterator[bytes]:
+class Directory:
+    """The indexes of a world's SKUs and nodes, and what says whose they are."""
+
+    def __init__(self) -> None:
+        self.directory = ""
+        self.skus: dict[str, int] = {}
+        self.nodes: dict[str, int] = {}
+
+    async def learn(self, channel: grpc.aio.Channel, world: World) -> None:
+        """Ask the server, once."""
+        if self.directory:
+            return
+        call = network_pb2_grpc.NetworkServiceStub(channel).GetIndexes
+        sku_keys = [f"S{sku:06}" for sku in range(world.skus)]
+        node_keys = [f"N{node:05}" for node in range(world.nodes)]
+        self.nodes = dict(zip(node_keys, (await call(_asked(node_keys=node_keys))).node_indexes, strict=True))
+        for first in range(0, len(sku_keys), INDEXES_MAX):
+            keys = sku_keys[first : first + INDEXES_MAX]
+            told = await call(_asked(sku_keys=keys))
+            self.skus.update(zip(keys, told.sku_indexes, strict=True))
+            self.directory = told.directory
+
+    def columns(self, asks: list[Ask]) -> pb.ReservationColumns:
+        """The message of many asks."""
+        return pb.ReservationColumns(
+            channel_key=CHANNEL,
+            directory=self.directory,
+            line_counts=[len(ask.lines) for ask in asks],
+            sku_indexes=[self.skus[sku_key] for ask in asks for sku_key, _ in ask.lines],
+            units=[units for ask in asks for _, units in ask.lines],
+            pickup_node_indexes=[self.nodes[ask.node_key] for ask in asks if ask.node_key],
+            postal_codes=[ask.postal_code for ask in asks if not ask.node_key],
+        )
+
+
+def _asked(**keys: list[str]) -> network_pb2.GetIndexesRequest:
+    return network_pb2.GetIndexesRequest(**keys)  # type: ignore[arg-type]
+
+
+def requests(task: Task, directory: Directory) -> Iterator[bytes]:
     """The requests of a task, ready to be sent."""
     world = World(**task.world)
-    items = BATCH_ITEMS if task.call == BATCH else 1
+    items = BATCH_ITEMS if task.call in (BATCH, COLUMNS) else 1
     asks = world.asks(task.calls * items, pickup=task.pickup, seed=task.seed, hot=task.hot)
     for number in range(task.calls):
         request_id = f"{task.seed}-{number}"
         message: Any
-        if task.call == BATCH:
+        if task.call == COLUMNS:
+            columns = directory.columns([next(asks) for _ in range(items)])
+            message = pb.BatchReserveRequest(request_id=request_id, columns=columns)
+        elif task.call == BATCH:
             message = pb.BatchReserveRequest(
                 request_id=request_id, reservations=[reservation(next(asks)) for _ in range(items)]
             )
@@ -94,6 +139,9 @@ def granted(call: str, responses: list[bytes]) -> int:
     """Reservations that the responses grant."""
     if call == RESERVE:
         return sum(bool(pb.ReserveResponse.FromString(each).reservation.reservation_id) for each in responses)
+    if call == COLUMNS:
+        answers = map(pb.BatchReserveResponse.FromString, responses)
+        return sum(bool(reservation_id) for each in answers for reservation_id in each.columns.reservation_ids)
     if call == BATCH:
         return sum(
             bool(result.reservation_id)
@@ -157,12 +205,15 @@ async def serve_tasks(target: str) -> None:
     ]
     async with AsyncExitStack() as stack:
         channels: list[grpc.aio.Channel] = []
+        directory = Directory()
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             task = Task(**json.loads(line))
             while len(channels) < task.connections:
                 channels.append(await stack.enter_async_context(grpc.aio.insecure_channel(target, options=options)))
                 await channels[-1].channel_ready()
-            ready = list(requests(task))
+            if task.call == COLUMNS:
+                await directory.learn(channels[0], World(**task.world))
+            ready = list(requests(task, directory))
             print("ready", flush=True)
             await loop.run_in_executor(None, sys.stdin.readline)
             print(json.dumps(asdict(await make(channels[: task.connections], task, ready))), flush=True)

@@ -208,6 +208,7 @@ class Calls:
     list_routing_policies = Unary(
         "NetworkService", network.ListRoutingPoliciesRequest, network.ListRoutingPoliciesResponse
     )
+    get_indexes = Unary("NetworkService", network.GetIndexesRequest, network.GetIndexesResponse)
 
     adjust_stock = Unary("InventoryService", inventory.AdjustStockRequest, inventory.AdjustStockResponse)
     set_stock = Unary("InventoryService", inventory.SetStockRequest, inventory.SetStockResponse)

@@ -12,11 +12,11 @@ from engine.core.replies import RequestLog
 from engine.kernels import audit as kernels
 from engine.kernels import columns as c
 from engine.kernels.zones import Integers
+from engine.model.answers import StatusAnswer
 from engine.model.growth import short_form
 from engine.model.orders import FulfillmentOrder
 from engine.model.outcomes import Outcome
 from engine.model.queries import Audit, AuditReport, Finding
-from engine.model.replies import StatusAnswer
 from engine.pool.pool import Pool
 
 FINDINGS_MAX = 100

@@ -29,18 +29,20 @@ from engine.core.claims import Planner, Question
 from engine.core.draft import Draft
 from engine.core.explanations import explain
 from engine.core.image import copy_of
-from engine.core.replies import RequestLog, encode_reply
+from engine.core.replies import RequestLog
 from engine.core.shadow import Compared, compare
 from engine.kernels import columns as c
 from engine.kernels.zones import Integers
 from engine.model import commands as m
 from engine.model import queries as q
+from engine.model.answers import StatusAnswer
 from engine.model.decisions import Decision, Run
 from engine.model.explanations import Replayed
 from engine.model.limits import CLOCK_STEP_NS, Limits
 from engine.model.outcomes import CommandKind, Outcome
-from engine.model.replies import REPLY_OF, Plain, Reply, StatusAnswer
+from engine.model.replies import REPLY_OF, Plain, Reply
 from engine.pool.pool import Pool, effect_matrix
+from engine.pool.replies import encode_reply
 from engine.pool.stock import CapacityExhausted
 
 
@@ -57,6 +59,66 @@ class _Case(NamedTuple):
     decide: Callable[[Any, int], Draft]
 
 
+def _cases(pool: Pool, planner: Planner) -> dict[type[m.Command], _Case]:
+    """Who decides which command."""
+    kind = CommandKind
+    return {
+        m.PutNodes: _Case(kind.PUT_NODES, lambda x, _: network.decide_put_nodes(pool, x)),
+        m.PutSkus: _Case(kind.PUT_SKUS, lambda x, _: network.decide_put_skus(pool, x)),
+        m.PutChannels: _Case(kind.PUT_CHANNELS, lambda x, _: network.decide_put_channels(pool, x)),
+        m.PutRateCard: _Case(kind.PUT_RATE_CARD, lambda x, _: network.decide_put_rate_card(pool, x)),
+        m.PutZoneChart: _Case(kind.PUT_ZONE_CHART, lambda x, _: network.decide_put_zone_chart(pool, x)),
+        m.PutRoutingPolicy: _Case(kind.PUT_ROUTING_POLICY, lambda x, _: policies.decide_put_policy(pool, x)),
+        m.ActivateRoutingPolicy: _Case(
+            kind.ACTIVATE_ROUTING_POLICY, lambda x, _: policies.decide_activate_policy(pool, x)
+        ),
+        m.AdjustStock: _Case(kind.ADJUST_STOCK, lambda x, _: stock.decide_adjust(pool, x)),
+        m.SetStock: _Case(kind.SET_STOCK, lambda x, _: stock.decide_set(pool, x)),
+        m.ReceiveStock: _Case(kind.RECEIVE_STOCK, lambda x, _: stock.decide_receive(pool, x)),
+        m.RecordSale: _Case(kind.RECORD_SALE, lambda x, now: stock.decide_sale(pool, planner, x, now)),
+        m.ImportStock: _Case(kind.IMPORT_STOCK, lambda x, _: stock.decide_import(pool, x)),
+        m.Reserve: _Case(kind.RESERVE, lambda x, now: reservations.decide_reserve(pool, planner, x, now)),
+        m.BatchReserve: _Case(
+            kind.BATCH_RESERVE, lambda x, now: reservations.decide_batch_reserve(pool, planner, x, now)
+        ),
+        m.ExtendReservation: _Case(kind.EXTEND_RESERVATION, lambda x, now: reservations.decide_extend(pool, x, now)),
+        m.ReleaseReservation: _Case(kind.RELEASE_RESERVATION, lambda x, _: reservations.decide_release(pool, x)),
+        m.PlaceOrder: _Case(kind.PLACE_ORDER, lambda x, now: orders.decide_place(pool, planner, x, now)),
+        m.IngestOrder: _Case(kind.INGEST_ORDER, lambda x, now: orders.decide_ingest(pool, planner, x, now)),
+        m.ReleaseOrder: _Case(kind.RELEASE_ORDER, lambda x, now: waiting.decide_release(pool, planner, x, now)),
+        m.RerouteOrder: _Case(kind.REROUTE_ORDER, lambda x, now: rerouting.decide_reroute(pool, planner, x, now)),
+        m.CancelOrder: _Case(kind.CANCEL_ORDER, lambda x, now: orders.decide_cancel(pool, x, now)),
+        m.Accept: _Case(kind.ACCEPT, lambda x, now: fulfillment.decide_accept(pool, x, now)),
+        m.Reject: _Case(kind.REJECT, lambda x, now: fulfillment.decide_reject(pool, planner, x, now)),
+        m.Ship: _Case(kind.SHIP, lambda x, now: fulfillment.decide_ship(pool, x, now)),
+        m.MarkReady: _Case(kind.MARK_READY, lambda x, now: fulfillment.decide_mark_ready(pool, x, now)),
+        m.HandOver: _Case(kind.HAND_OVER, lambda x, now: fulfillment.decide_hand_over(pool, x, now)),
+        m.AuthorizeReturn: _Case(kind.AUTHORIZE_RETURN, lambda x, now: returns.decide_authorize(pool, x, now)),
+        m.ReceiveReturn: _Case(kind.RECEIVE_RETURN, lambda x, _: returns.decide_receive(pool, x)),
+        m.SetPrices: _Case(kind.SET_PRICES, lambda x, now: prices.decide_set_prices(pool, x, now)),
+    }
+
+
+def _answers(pool: Pool, planner: Planner, requests: RequestLog) -> dict[type[q.Query], Callable[[Any, int], Any]]:
+    """Who answers which query."""
+    return {
+        q.GetAvailability: lambda x, _: queries.get_availability(pool, x),
+        q.GetIndexes: lambda x, _: queries.get_indexes(pool, x),
+        q.GetFulfillmentOptions: lambda x, now: options.get_options(pool, planner, x, now),
+        q.GetReservation: lambda x, _: queries.get_reservation(pool, x),
+        q.GetOrder: lambda x, _: queries.get_order(pool, x),
+        q.ListFulfillmentOrders: lambda x, now: queries.list_work(pool, x, now),
+        q.FindOwners: lambda x, _: queries.find_owners(pool, x),
+        q.ListMovements: lambda x, _: queries.list_movements(pool, x),
+        q.GetPrices: lambda x, now: prices.get_prices(pool, x, now),
+        q.GetEntry: lambda x, _: queries.get_entry(pool, x),
+        q.ListEntries: lambda x, _: queries.list_entries(pool, x),
+        q.GetStatus: lambda _, now: queries.get_status(pool, now),
+        q.Look: lambda x, now: StatusAnswer(Outcome.OK, "", x.take(pool, now)),
+        q.Audit: lambda x, _: audit.audit(pool, requests, x),
+    }
+
+
 class Machine:
     """One pool and the rules that change it."""
 
@@ -67,59 +129,8 @@ class Machine:
         # The tables below do not point back to the machine: one that is no longer needed is freed at once.
         pool, planner, requests = self.pool, Planner(self.pool), self.requests
         self._planner = planner
-        kind = CommandKind
-        self._cases: dict[type[m.Command], _Case] = {
-            m.PutNodes: _Case(kind.PUT_NODES, lambda x, _: network.decide_put_nodes(pool, x)),
-            m.PutSkus: _Case(kind.PUT_SKUS, lambda x, _: network.decide_put_skus(pool, x)),
-            m.PutChannels: _Case(kind.PUT_CHANNELS, lambda x, _: network.decide_put_channels(pool, x)),
-            m.PutRateCard: _Case(kind.PUT_RATE_CARD, lambda x, _: network.decide_put_rate_card(pool, x)),
-            m.PutZoneChart: _Case(kind.PUT_ZONE_CHART, lambda x, _: network.decide_put_zone_chart(pool, x)),
-            m.PutRoutingPolicy: _Case(kind.PUT_ROUTING_POLICY, lambda x, _: policies.decide_put_policy(pool, x)),
-            m.ActivateRoutingPolicy: _Case(
-                kind.ACTIVATE_ROUTING_POLICY, lambda x, _: policies.decide_activate_policy(pool, x)
-            ),
-            m.AdjustStock: _Case(kind.ADJUST_STOCK, lambda x, _: stock.decide_adjust(pool, x)),
-            m.SetStock: _Case(kind.SET_STOCK, lambda x, _: stock.decide_set(pool, x)),
-            m.ReceiveStock: _Case(kind.RECEIVE_STOCK, lambda x, _: stock.decide_receive(pool, x)),
-            m.RecordSale: _Case(kind.RECORD_SALE, lambda x, now: stock.decide_sale(pool, planner, x, now)),
-            m.ImportStock: _Case(kind.IMPORT_STOCK, lambda x, _: stock.decide_import(pool, x)),
-            m.Reserve: _Case(kind.RESERVE, lambda x, now: reservations.decide_reserve(pool, planner, x, now)),
-            m.BatchReserve: _Case(
-                kind.BATCH_RESERVE, lambda x, now: reservations.decide_batch_reserve(pool, planner, x, now)
-            ),
-            m.ExtendReservation: _Case(
-                kind.EXTEND_RESERVATION, lambda x, now: reservations.decide_extend(pool, x, now)
-            ),
-            m.ReleaseReservation: _Case(kind.RELEASE_RESERVATION, lambda x, _: reservations.decide_release(pool, x)),
-            m.PlaceOrder: _Case(kind.PLACE_ORDER, lambda x, now: orders.decide_place(pool, planner, x, now)),
-            m.IngestOrder: _Case(kind.INGEST_ORDER, lambda x, now: orders.decide_ingest(pool, planner, x, now)),
-            m.ReleaseOrder: _Case(kind.RELEASE_ORDER, lambda x, now: waiting.decide_release(pool, planner, x, now)),
-            m.RerouteOrder: _Case(kind.REROUTE_ORDER, lambda x, now: rerouting.decide_reroute(pool, planner, x, now)),
-            m.CancelOrder: _Case(kind.CANCEL_ORDER, lambda x, now: orders.decide_cancel(pool, x, now)),
-            m.Accept: _Case(kind.ACCEPT, lambda x, now: fulfillment.decide_accept(pool, x, now)),
-            m.Reject: _Case(kind.REJECT, lambda x, now: fulfillment.decide_reject(pool, planner, x, now)),
-            m.Ship: _Case(kind.SHIP, lambda x, now: fulfillment.decide_ship(pool, x, now)),
-            m.MarkReady: _Case(kind.MARK_READY, lambda x, now: fulfillment.decide_mark_ready(pool, x, now)),
-            m.HandOver: _Case(kind.HAND_OVER, lambda x, now: fulfillment.decide_hand_over(pool, x, now)),
-            m.AuthorizeReturn: _Case(kind.AUTHORIZE_RETURN, lambda x, now: returns.decide_authorize(pool, x, now)),
-            m.ReceiveReturn: _Case(kind.RECEIVE_RETURN, lambda x, _: returns.decide_receive(pool, x)),
-            m.SetPrices: _Case(kind.SET_PRICES, lambda x, now: prices.decide_set_prices(pool, x, now)),
-        }
-        self._answers: dict[type[q.Query], Callable[[Any, int], Any]] = {
-            q.GetAvailability: lambda x, _: queries.get_availability(pool, x),
-            q.GetFulfillmentOptions: lambda x, now: options.get_options(pool, planner, x, now),
-            q.GetReservation: lambda x, _: queries.get_reservation(pool, x),
-            q.GetOrder: lambda x, _: queries.get_order(pool, x),
-            q.ListFulfillmentOrders: lambda x, now: queries.list_work(pool, x, now),
-            q.FindOwners: lambda x, _: queries.find_owners(pool, x),
-            q.ListMovements: lambda x, _: queries.list_movements(pool, x),
-            q.GetPrices: lambda x, now: prices.get_prices(pool, x, now),
-            q.GetEntry: lambda x, _: queries.get_entry(pool, x),
-            q.ListEntries: lambda x, _: queries.list_entries(pool, x),
-            q.GetStatus: lambda _, now: queries.get_status(pool, now),
-            q.Look: lambda x, now: StatusAnswer(Outcome.OK, "", x.take(pool, now)),
-            q.Audit: lambda x, _: audit.audit(pool, requests, x),
-        }
+        self._cases = _cases(pool, planner)
+        self._answers = _answers(pool, planner, requests)
 
     @property
     def seq(self) -> int:

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from engine.core.claims import Plan, Planner, ask, reply_legs
 from engine.kernels import columns as c
+from engine.kernels.batches import PICKUP_NEEDS
 from engine.kernels.reach import ats
-from engine.kernels.reservations import PICKUP_NEEDS
+from engine.model import answers as a
 from engine.model import queries as q
 from engine.model import replies as r
 from engine.model.commands import Claim
@@ -14,9 +15,9 @@ from engine.model.outcomes import FulfillmentKind, Outcome
 from engine.pool.pool import Pool
 
 
-def get_options(pool: Pool, planner: Planner, query: q.GetFulfillmentOptions, now_ns: int) -> r.OptionsAnswer:
+def get_options(pool: Pool, planner: Planner, query: q.GetFulfillmentOptions, now_ns: int) -> a.OptionsAnswer:
     """Every service that reaches the buyer, priced by the router, and the nearest stores that have everything."""
-    options: list[r.ShipOption] = []
+    options: list[a.ShipOption] = []
     shortages: tuple[r.Shortage, ...] = ()
     # Without a service there is still the question, which then is refused for one reason or another.
     for index, service_key in enumerate(pool.names.service_keys or [""]):
@@ -24,21 +25,21 @@ def get_options(pool: Pool, planner: Planner, query: q.GetFulfillmentOptions, no
         claim = claim._replace(due_day=query.due_day)
         question = ask(pool, claim, now_ns)
         if question.refusal:
-            return r.OptionsAnswer(Outcome(question.refusal), question.subject)
+            return a.OptionsAnswer(Outcome(question.refusal), question.subject)
         plan = planner.plan(question)
         if plan.outcome == Outcome.OK and plan.cost is not None:
             legs, days = reply_legs(pool, plan.legs), _days(pool, index, plan)
-            options.append(r.ShipOption(index, available=True, cost=plan.cost, legs=legs, **days._asdict()))
+            options.append(a.ShipOption(index, available=True, cost=plan.cost, legs=legs, **days._asdict()))
         shortages = shortages or plan.shortages
     options.sort(key=lambda option: (option.cost.total, option.service_index))
     pickups = _pickup_options(pool, query, now_ns)
     stores = _store_options(pool, planner, query, now_ns)
-    return r.OptionsAnswer(Outcome.OK, "", tuple(options), pickups, () if options else shortages, stores)
+    return a.OptionsAnswer(Outcome.OK, "", tuple(options), pickups, () if options else shortages, stores)
 
 
 def _store_options(
     pool: Pool, planner: Planner, query: q.GetFulfillmentOptions, now_ns: int
-) -> tuple[r.StoreOption, ...]:
+) -> tuple[a.StoreOption, ...]:
     """Of the nearest stores those to which everything can be shipped by the policy's default service."""
     if not query.ship_to_store_max:
         return ()
@@ -53,14 +54,14 @@ def _store_options(
         plan = None if question.refusal else planner.plan(question)
         if plan is not None and plan.outcome == Outcome.OK and plan.cost is not None:
             days = _days(pool, question.service_index, plan)
-            shipped = r.ShipOption(
+            shipped = a.ShipOption(
                 question.service_index,
                 available=True,
                 cost=plan.cost,
                 legs=reply_legs(pool, plan.legs),
                 **days._asdict(),
             )
-            options.append(r.StoreOption(node, round(metres[node]), shipped))
+            options.append(a.StoreOption(node, round(metres[node]), shipped))
     return tuple(options)
 
 
@@ -81,7 +82,7 @@ def _last(days: Collection[int]) -> int:
     return max(days) if all(days) else 0
 
 
-def _pickup_options(pool: Pool, query: q.GetFulfillmentOptions, now_ns: int) -> tuple[r.PickupOption, ...]:
+def _pickup_options(pool: Pool, query: q.GetFulfillmentOptions, now_ns: int) -> tuple[a.PickupOption, ...]:
     """Stores that have every line, nearest first; what is listed, Reserve grants."""
     if not query.pickup_store_max:
         return ()
@@ -100,5 +101,5 @@ def _pickup_options(pool: Pool, query: q.GetFulfillmentOptions, now_ns: int) -> 
     metres = pool.network.metres_from(pool.network.region_of(query.postal_code))
     nearest = sorted(offering, key=lambda node: (metres[node], node))[: query.pickup_store_max]
     return tuple(
-        r.PickupOption(node, round(metres[node]), True, *pool.promises.ready(node, now_ns)) for node in nearest
+        a.PickupOption(node, round(metres[node]), True, *pool.promises.ready(node, now_ns)) for node in nearest
     )

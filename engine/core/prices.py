@@ -6,12 +6,13 @@ from engine.core.draft import Draft
 from engine.core.queries import age_ns
 from engine.kernels import columns as c
 from engine.kernels.zones import Integers
+from engine.model.answers import CellPrice, PricesAnswer
 from engine.model.commands import SetPrices
 from engine.model.decisions import PricePlanPut
 from engine.model.outcomes import Outcome
 from engine.model.prices import PricePlan
 from engine.model.queries import GetPrices
-from engine.model.replies import CellPrice, PricesAnswer, PricesReply
+from engine.model.replies import PricesReply
 from engine.pool.pool import Pool
 
 

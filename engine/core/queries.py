@@ -4,9 +4,10 @@ from typing import Any
 
 from engine.core.claims import node_refusal, reply_legs
 from engine.kernels import columns as c
+from engine.kernels.batches import PICKUP_NEEDS
 from engine.kernels.questions import SHIP_NEEDS
 from engine.kernels.reach import ats
-from engine.kernels.reservations import PICKUP_NEEDS
+from engine.model import answers as a
 from engine.model import queries as q
 from engine.model import replies as r
 from engine.model.orders import FulfillmentOrder
@@ -17,27 +18,27 @@ from engine.pool.pool import Pool
 OPEN_STATES = (FulfillmentState.OPEN, FulfillmentState.ACCEPTED, FulfillmentState.READY_FOR_PICKUP)
 
 
-def get_availability(pool: Pool, query: q.GetAvailability) -> r.AvailabilityAnswer:
+def get_availability(pool: Pool, query: q.GetAvailability) -> a.AvailabilityAnswer:
     """ATS of SKUs for a channel, all at one instant."""
     names = pool.names
     channel = names.channels.find(query.channel_key)
     if channel < 0:
-        return r.AvailabilityAnswer(Outcome.UNKNOWN_CHANNEL, query.channel_key)
+        return a.AvailabilityAnswer(Outcome.UNKNOWN_CHANNEL, query.channel_key)
     node = -1
     if query.node_key:
         node = names.nodes.find(query.node_key)
         if node < 0:
-            return r.AvailabilityAnswer(Outcome.UNKNOWN_NODE, query.node_key)
+            return a.AvailabilityAnswer(Outcome.UNKNOWN_NODE, query.node_key)
     needs = PICKUP_NEEDS if query.kind == FulfillmentKind.PICKUP else SHIP_NEEDS
     found = tuple(_availability(pool, key, (channel, node, needs), query.with_cells) for key in query.sku_keys)
-    return r.AvailabilityAnswer(Outcome.OK, "", found)
+    return a.AvailabilityAnswer(Outcome.OK, "", found)
 
 
-def _availability(pool: Pool, sku_key: str, view: tuple[int, int, int], with_cells: bool) -> r.SkuAvailability:
+def _availability(pool: Pool, sku_key: str, view: tuple[int, int, int], with_cells: bool) -> a.SkuAvailability:
     channel, node, needs = view
     sku = pool.names.skus.find(sku_key)
     if sku < 0:
-        return r.SkuAvailability(sku_key, Outcome.UNKNOWN_SKU, -1, 0, ())
+        return a.SkuAvailability(sku_key, Outcome.UNKNOWN_SKU, -1, 0, ())
     units = int(ats(pool.stock.arrays, pool.network.node_rows, sku, channel, needs))
     units -= pool.network.channels[channel].threshold_units
     cells: list[r.Cell] = []
@@ -48,46 +49,58 @@ def _availability(pool: Pool, sku_key: str, view: tuple[int, int, int], with_cel
         cells = [pool.stock.cell(slot)] if slot >= 0 and with_cells else []
     elif with_cells:
         cells = [pool.stock.cell(slot) for at, slot in pool.stock.cells_of(sku) if pool.network.serves(at, channel)]
-    return r.SkuAvailability(sku_key, Outcome.OK, sku, max(units, 0), tuple(cells))
+    return a.SkuAvailability(sku_key, Outcome.OK, sku, max(units, 0), tuple(cells))
 
 
-def get_reservation(pool: Pool, query: q.GetReservation) -> r.ReservationAnswer:
+def get_indexes(pool: Pool, query: q.GetIndexes) -> a.IndexesAnswer:
+    """The indexes of keys, and what says that they are this store's."""
+    names = pool.names
+    return a.IndexesAnswer(
+        Outcome.OK,
+        "",
+        names.directory(),
+        tuple(map(names.skus.find, query.sku_keys)),
+        tuple(map(names.nodes.find, query.node_keys)),
+    )
+
+
+def get_reservation(pool: Pool, query: q.GetReservation) -> a.ReservationAnswer:
     """A reservation as it stands; expiry has been swept before any query is answered."""
     found = pool.reservations.get(query.reservation_id)
     if found is None:
-        return r.ReservationAnswer(Outcome.UNKNOWN_RESERVATION, str(query.reservation_id))
-    return r.ReservationAnswer(
+        return a.ReservationAnswer(Outcome.UNKNOWN_RESERVATION, str(query.reservation_id))
+    return a.ReservationAnswer(
         Outcome.OK, "", found.reservation_id, found.state, found.channel_index, found.kind, found.created_ns,
         found.expires_ns, reply_legs(pool, found.legs) if found.state == ReservationState.HELD else (),
         found.due_day,
     )  # fmt: skip
 
 
-def get_order(pool: Pool, query: q.GetOrder) -> r.OrderAnswer:
+def get_order(pool: Pool, query: q.GetOrder) -> a.OrderAnswer:
     """An order by id, or by its channel's key."""
     order_id, subject = query.order_id, str(query.order_id)
     if not order_id:
         subject = query.order_key
         channel = pool.names.channels.find(query.channel_key)
         if channel < 0:
-            return r.OrderAnswer(Outcome.UNKNOWN_CHANNEL, query.channel_key)
+            return a.OrderAnswer(Outcome.UNKNOWN_CHANNEL, query.channel_key)
         order_id = pool.orders.order_of_key(channel, query.order_key)
     order = pool.orders.orders.get(order_id)
-    return r.OrderAnswer(Outcome.OK, "", order) if order else r.OrderAnswer(Outcome.UNKNOWN_ORDER, subject)
+    return a.OrderAnswer(Outcome.OK, "", order) if order else a.OrderAnswer(Outcome.UNKNOWN_ORDER, subject)
 
 
-def list_work(pool: Pool, query: q.ListFulfillmentOrders, now_ns: int) -> r.FulfillmentOrdersAnswer:
+def list_work(pool: Pool, query: q.ListFulfillmentOrders, now_ns: int) -> a.FulfillmentOrdersAnswer:
     """Fulfillment orders of a node or of an order, by id."""
     states = query.states or (() if query.order_id else OPEN_STATES)
     node = -1
     if query.node_key or query.ship_to_node_key:
         node = pool.names.nodes.find(query.node_key or query.ship_to_node_key)
         if node < 0:
-            return r.FulfillmentOrdersAnswer(Outcome.UNKNOWN_NODE, query.node_key or query.ship_to_node_key)
+            return a.FulfillmentOrdersAnswer(Outcome.UNKNOWN_NODE, query.node_key or query.ship_to_node_key)
     if query.order_id:
         order = pool.orders.orders.get(query.order_id)
         if order is None:
-            return r.FulfillmentOrdersAnswer(Outcome.UNKNOWN_ORDER, str(query.order_id))
+            return a.FulfillmentOrdersAnswer(Outcome.UNKNOWN_ORDER, str(query.order_id))
         source = pool.orders.work_of_order(order)
     elif query.ship_to_node_key:
         source = iter(sorted(pool.orders.bound_for(node), key=lambda work: work.fulfillment_order_id))
@@ -106,14 +119,14 @@ def list_work(pool: Pool, query: q.ListFulfillmentOrders, now_ns: int) -> r.Fulf
     more = len(page) > query.limit
     page = page[: query.limit]
     keys = tuple(pool.orders.orders[work.order_id].order_key for work in page)
-    return r.FulfillmentOrdersAnswer(Outcome.OK, "", tuple(page), keys, more)
+    return a.FulfillmentOrdersAnswer(Outcome.OK, "", tuple(page), keys, more)
 
 
-def find_owners(pool: Pool, query: q.FindOwners) -> r.OwnersAnswer:
+def find_owners(pool: Pool, query: q.FindOwners) -> a.OwnersAnswer:
     """Whose things are; looked up one by one, whatever else the store remembers."""
     order = pool.orders.orders.get(query.order_id)
     work = pool.orders.fulfillment_orders.get(query.fulfillment_order_id)
-    return r.OwnersAnswer(
+    return a.OwnersAnswer(
         Outcome.OK, "", pool.reservations.channel_of(query.reservation_id),
         order.channel_index if order else -1, _owner(work) if work else -1,
     )  # fmt: skip
@@ -125,20 +138,20 @@ def _owner(work: FulfillmentOrder) -> int:
     return work.store_node_index if on_the_way else work.node_index
 
 
-def list_movements(pool: Pool, query: q.ListMovements) -> r.MovementsAnswer:
+def list_movements(pool: Pool, query: q.ListMovements) -> a.MovementsAnswer:
     """Physical movements of a cell, newest first."""
     sku, node = pool.names.skus.find(query.sku_key), pool.names.nodes.find(query.node_key)
     if sku < 0:
-        return r.MovementsAnswer(Outcome.UNKNOWN_SKU, query.sku_key)
+        return a.MovementsAnswer(Outcome.UNKNOWN_SKU, query.sku_key)
     if node < 0:
-        return r.MovementsAnswer(Outcome.UNKNOWN_NODE, query.node_key)
+        return a.MovementsAnswer(Outcome.UNKNOWN_NODE, query.node_key)
     slot = pool.stock.find(sku, node)
     entries = pool.movements(slot, query.before, query.limit + 1) if slot >= 0 else []
     rows = tuple(
-        r.MovementRow(position, seq, ns, Quantity(row + 1), delta, balance, StockReason(reason))
+        a.MovementRow(position, seq, ns, Quantity(row + 1), delta, balance, StockReason(reason))
         for position, seq, ns, row, delta, balance, reason in entries[: query.limit]
     )
-    return r.MovementsAnswer(Outcome.OK, "", rows, len(entries) > query.limit)
+    return a.MovementsAnswer(Outcome.OK, "", rows, len(entries) > query.limit)
 
 
 def _registries(pool: Pool) -> dict[str, tuple[list[Any], dict[str, int], Outcome]]:
@@ -157,22 +170,22 @@ def _registries(pool: Pool) -> dict[str, tuple[list[Any], dict[str, int], Outcom
     }
 
 
-def get_entry(pool: Pool, query: q.GetEntry) -> r.EntriesAnswer:
+def get_entry(pool: Pool, query: q.GetEntry) -> a.EntriesAnswer:
     """One entry of the network."""
     if query.kind == "zone_chart":
-        return r.EntriesAnswer(Outcome.OK, "", (pool.network.zone_chart,))
+        return a.EntriesAnswer(Outcome.OK, "", (pool.network.zone_chart,))
     entries, index_of, unknown = _registries(pool)[query.kind]
     index = index_of.get(query.key, -1)
-    return r.EntriesAnswer(Outcome.OK, "", (entries[index],)) if index >= 0 else r.EntriesAnswer(unknown, query.key)
+    return a.EntriesAnswer(Outcome.OK, "", (entries[index],)) if index >= 0 else a.EntriesAnswer(unknown, query.key)
 
 
-def list_entries(pool: Pool, query: q.ListEntries) -> r.EntriesAnswer:
+def list_entries(pool: Pool, query: q.ListEntries) -> a.EntriesAnswer:
     """Entries of one kind by index, ``after`` itself not included (−1: from the first)."""
     entries = _registries(pool)[query.kind][0]
     first = query.after + 1
     page = tuple(entries[first : first + query.limit])
     last = first + len(page) - 1
-    return r.EntriesAnswer(Outcome.OK, "", page, last if last + 1 < len(entries) else -1)
+    return a.EntriesAnswer(Outcome.OK, "", page, last if last + 1 < len(entries) else -1)
 
 
 def age_ns(plan: PricePlan | None, now_ns: int) -> int:
@@ -180,7 +193,7 @@ def age_ns(plan: PricePlan | None, now_ns: int) -> int:
     return max(now_ns - plan.set_ns, 0) if plan else 0
 
 
-def get_status(pool: Pool, now_ns: int) -> r.StatusAnswer:
+def get_status(pool: Pool, now_ns: int) -> a.StatusAnswer:
     """Counts and totals; each is kept by apply, none is summed up here."""
     status = q.Status(
         node_count=len(pool.names.nodes),
@@ -199,4 +212,4 @@ def get_status(pool: Pool, now_ns: int) -> r.StatusAnswer:
         open_fulfillment_order_count=pool.orders.open_fulfillment_order_count,
     )
     plan = pool.network.price_plan
-    return r.StatusAnswer(Outcome.OK, "", status, plan, age_ns(plan, now_ns))
+    return a.StatusAnswer(Outcome.OK, "", status, plan, age_ns(plan, now_ns))

@@ -4,15 +4,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from msgspec import msgpack
-
 from engine.model.decisions import Run
 from engine.model.outcomes import CommandKind
-from engine.model.replies import REPLY_OF
-
-encode_reply = msgpack.Encoder().encode
-_DECODERS = {kind: msgpack.Decoder(reply) for kind, reply in REPLY_OF.items()}
-
+from engine.pool.replies import decode_reply
 
 MARKS: Final = 500
 """Into so many parts the log divides the time that it remembers."""
@@ -28,7 +22,7 @@ class Entry(NamedTuple):
 
     def reply(self) -> Any:
         """The first answer."""
-        return _DECODERS[CommandKind(self.kind)].decode(self.encoded)
+        return decode_reply(CommandKind(self.kind), self.encoded)
 
 
 class RequestsImage(NamedTuple):

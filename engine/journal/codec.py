@@ -21,7 +21,7 @@ from engine.model.decisions import Decision, Document, Run, Stored
 from engine.model.growth import short_form
 from engine.model.orders import FulfillmentOrder, Order, Return
 from engine.model.outcomes import CommandKind
-from engine.model.replies import REPLY_OF
+from engine.pool.replies import decode_reply
 
 T = TypeVar("T")
 
@@ -41,7 +41,6 @@ _LIVES = (Order, FulfillmentOrder, Return)
 """They come again and again, each time with what they tell of in another state: replay looks into the last alone."""
 _LIFE_CODES = tuple(_DOCUMENT_CODE[document] for document in _LIVES)
 _DOCUMENT_DECODERS = [msgpack.Decoder(document) for document in _DOCUMENT_TYPES]
-_REPLY_DECODERS = {kind: msgpack.Decoder(reply) for kind, reply in REPLY_OF.items()}
 
 
 StoredRow = tuple[int, int, int, int, bytes]
@@ -214,7 +213,7 @@ def _decisions(record: Record, body: Body) -> Iterator[Decision]:
             kind,
             body.request_ids[at],
             body.fingerprints[at],
-            _REPLY_DECODERS[kind].decode(body.replies[at]),
+            decode_reply(kind, body.replies[at]),
             body.replies[at],
             effects[first:last] if effects is not None and last > first else None,
             tuple(documents.get(at, ())),

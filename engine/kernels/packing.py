@@ -9,19 +9,16 @@ from typing import Final
 
 import numpy as np
 from numba import types
-from numpy.typing import NDArray
 
 from engine.kernels import columns as c
 from engine.kernels.compiled import inner, kernel
-from engine.kernels.zones import MATRIX, VECTOR, Integers
-
-Bytes = NDArray[np.uint8]
-BYTES: Final = types.uint8[::1]
-BYTES_READ: Final = types.Array(types.uint8, 1, "C", readonly=True)
+from engine.kernels.zones import BYTES, BYTES_READ, MATRIX, VECTOR, Bytes, Integers
 
 OPERATIONS_MAX: Final = 16
 OPERANDS: Final = c.EFFECT_WIDTH - 1
 HEADS_MAX: Final = OPERATIONS_MAX * OPERANDS * 2
+ROWS_MAX: Final = 1 << 24
+"""Rows that ``unpack_rows`` takes: what is damaged must not ask for all memory."""
 
 
 @inner
@@ -76,8 +73,13 @@ def pack(effects: Integers, operations: Bytes, heads: Integers, packed: Bytes) -
         for column in range(OPERANDS):
             width = following[operation, column, 1]
             at = following[operation, column, 0]
+            if width == 0:
+                continue
             difference = np.uint64(effects[row, column + 1]) - np.uint64(spans[operation, column, 0])
-            for byte in range(width):
+            packed[at] = difference & np.uint64(0xFF)
+            if width > 1:
+                packed[at + 1] = (difference >> np.uint64(8)) & np.uint64(0xFF)
+            for byte in range(2, width):
                 packed[at + byte] = (difference >> np.uint64(8 * byte)) & np.uint64(0xFF)
             following[operation, column, 0] = at + width
     return head, end
@@ -120,3 +122,29 @@ def unpack(operations: Bytes, heads: Integers, packed: Bytes, effects: Integers)
             following[operation, column, 0] = at + width
             effects[row, column + 1] = np.int64(np.uint64(following[operation, column, 2]) + difference)
     return True
+
+
+def pack_rows(rows: Integers) -> bytes:
+    """Rows of OPERANDS numbers (int64[n, OPERANDS]) as bytes: n, base and bytes a difference of each column, then the differences."""
+    effects = np.zeros((len(rows), c.EFFECT_WIDTH), dtype=np.int64)
+    effects[:, 1:] = rows
+    heads = np.zeros(HEADS_MAX, dtype=np.int64)
+    packed = np.empty(rows.size * 8, dtype=np.uint8)
+    _, size = pack(effects, np.empty(len(rows), dtype=np.uint8), heads, packed)
+    return np.array([len(rows), *heads[: 2 * OPERANDS]], dtype="<i8").tobytes() + packed[:size].tobytes()
+
+
+def unpack_rows(content: bytes) -> Integers:
+    """What ``pack_rows`` made bytes of. Raises ValueError when it did not."""
+    head_bytes = 8 * (1 + 2 * OPERANDS)
+    if len(content) < head_bytes:
+        raise ValueError("packed rows are cut off")
+    count, *heads = np.frombuffer(content[:head_bytes], dtype="<i8").tolist()
+    differences = np.frombuffer(content, dtype=np.uint8, offset=head_bytes)
+    if not 0 <= count <= ROWS_MAX:
+        raise ValueError("packed rows have no such count")
+    effects = np.empty((count, c.EFFECT_WIDTH), dtype=np.int64)
+    told = np.array(heads if count else [], dtype=np.int64)
+    if not unpack(np.zeros(count, dtype=np.uint8), told, differences, effects):
+        raise ValueError("the parts of packed rows do not fit together")
+    return effects[:, 1:]

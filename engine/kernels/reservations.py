@@ -11,6 +11,7 @@ import numpy as np
 from numba import types
 
 from engine.kernels import columns as c
+from engine.kernels.batches import FETCH_FROM, PICKUP_NEEDS, fetch_stock
 from engine.kernels.compiled import inlined, inner, kernel
 from engine.kernels.links import ask_router, routing_work
 from engine.kernels.promise import (
@@ -59,7 +60,6 @@ SCRATCH: Final = types.Tuple([WORK, ANSWER, VECTOR, MATRIX, VECTOR])
 
 LEGS_PER_ITEM_MAX: Final = 16_384
 """Room for the legs of one item: a line split by units may touch very many nodes."""
-PICKUP_NEEDS: Final = c.FLAG_OPEN | c.FLAG_PICKUP
 
 
 def claim_scratch(nodes_max: int) -> Scratch:
@@ -310,6 +310,8 @@ def plan_claims(
     network, promise = network_and_promise
     cells = stock[0]
     dated = promise[6][SPAN_ROWS] > 0
+    if items.shape[0] >= FETCH_FROM:
+        fetch_stock(stock, items, lines, scratch[4])
     held = np.int64(0)
     first_leg = np.int64(0)
     first_package = np.int64(0)

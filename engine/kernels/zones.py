@@ -34,7 +34,11 @@ State: TypeAlias = tuple[
     Integers, Integers, Integers, Integers, Integers, Integers, Integers, Integers, Integers, Integers
 ]
 
+Bytes: TypeAlias = NDArray[np.uint8]
+
 VECTOR: Final = types.int64[::1]
+BYTES: Final = types.uint8[::1]
+BYTES_READ: Final = types.Array(types.uint8, 1, "C", readonly=True)
 MATRIX: Final = types.int64[:, ::1]
 CUBE: Final = types.int64[:, :, ::1]
 STOCK: Final = types.Tuple([MATRIX, MATRIX, VECTOR])

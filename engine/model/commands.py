@@ -4,16 +4,16 @@ Keys are text here, exactly as the caller wrote them; the core turns them into i
 body, so that a reused request id with another body is seen.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from engine.model.claims import Claim, ClaimArrays, ClaimColumns, Lines
 from engine.model.network import Channel, Node, RateCard, RoutingPolicy, Sku, ZoneChart
 from engine.model.orders import ReceivedItem
-from engine.model.outcomes import FulfillmentKind, Quantity, RejectReason, StockReason
+from engine.model.outcomes import Quantity, RejectReason, StockReason
 
-Lines = tuple[tuple[str, int], ...]
-"""(SKU key, units) a line."""
+__all__ = ["Claim", "ClaimArrays", "ClaimColumns", "Lines"]  # of another module, and part of what commands say
+
 PricedLines = tuple[tuple[str, int, int], ...]
 """(SKU key, units, unit price in micros) a line."""
 
@@ -155,99 +155,14 @@ class SetPrices(Command):
     complete: bool = False
 
 
-class Claim(NamedTuple):
-    """What to hold or to order: ``postal_code`` for shipping, or ``store_key`` for shipping to a store at which the buyer collects;
-    ``pickup_node_key`` for pickup of what the store has. ``service_key`` "": the policy's.
-
-    A tuple, for every call makes one: a frozen dataclass takes three times as long to make.
-    """
-
-    channel_key: str
-    lines: Lines
-    kind: FulfillmentKind
-    postal_code: str = ""
-    pickup_node_key: str = ""
-    service_key: str = ""
-    allow_partial: bool = False
-    ttl_ns: int = 0
-    due_day: int = 0
-    """Day (since 1970-01-01) by which the buyer was promised arrival; 0: none, and for pickup."""
-    store_key: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Reserve(Command):
     claim: Claim
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimColumns:
-    """Many claims, a column for each property: a batch of a thousand is judged without an object for each.
-
-    ``places``: the postal code of a shipped claim, the node key of a collected one. ``line_counts`` says how many of ``sku_keys``
-    and ``units``, which have an entry a line, belong to each claim.
-    """
-
-    channel_keys: list[str]
-    kinds: list[int]
-    places: list[str]
-    service_keys: list[str]
-    allow_partial: list[bool]
-    ttl_ns: list[int]
-    line_counts: list[int]
-    sku_keys: list[str]
-    units: list[int]
-    due_days: list[int]
-    store_keys: list[str]
-
-    @classmethod
-    def of(cls, claims: Iterable[Claim]) -> "ClaimColumns":
-        """The columns of claims."""
-        rows = list(claims)
-        return cls(
-            [claim.channel_key for claim in rows],
-            [int(claim.kind) for claim in rows],
-            [claim.pickup_node_key if claim.kind == FulfillmentKind.PICKUP else claim.postal_code for claim in rows],
-            [claim.service_key for claim in rows],
-            [claim.allow_partial for claim in rows],
-            [claim.ttl_ns for claim in rows],
-            [len(claim.lines) for claim in rows],
-            [sku_key for claim in rows for sku_key, _ in claim.lines],
-            [units for claim in rows for _, units in claim.lines],
-            [claim.due_day for claim in rows],
-            [claim.store_key for claim in rows],
-        )
-
-    def __len__(self) -> int:
-        return len(self.kinds)
-
-    def __iter__(self) -> Iterator[Claim]:
-        first = 0
-        for item, count in enumerate(self.line_counts):
-            yield self.claim(item, first)
-            first += count
-
-    def claim(self, item: int, first_line: int) -> Claim:
-        """One of them, whose lines begin at ``first_line``."""
-        kind, place = FulfillmentKind(self.kinds[item]), self.places[item]
-        span = slice(first_line, first_line + self.line_counts[item])
-        return Claim(
-            self.channel_keys[item],
-            tuple(zip(self.sku_keys[span], self.units[span], strict=True)),
-            kind,
-            place if kind == FulfillmentKind.SHIP else "",
-            place if kind == FulfillmentKind.PICKUP else "",
-            self.service_keys[item],
-            self.allow_partial[item],
-            self.ttl_ns[item],
-            self.due_days[item],
-            self.store_keys[item],
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class BatchReserve(Command):
-    claims: ClaimColumns
+    claims: ClaimColumns | ClaimArrays
     all_or_nothing: bool = False
 
 

@@ -27,6 +27,14 @@ class GetAvailability(Query):
 
 
 @dataclass(frozen=True, slots=True)
+class GetIndexes(Query):
+    """The dense indexes of keys."""
+
+    sku_keys: tuple[str, ...]
+    node_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GetFulfillmentOptions(Query):
     channel_key: str
     lines: Lines

@@ -6,8 +6,9 @@ The file is a JSON list, one entry a caller; tokens are kept as SHA-256 only:
       "nodes": ["store-17"], "channels": ["till"]}]
 
 ``"*"`` covers every call, node or channel. A call is covered when its name is, and when every node and every channel that the request
-names are: ``node_key``, ``pickup_node_key``, ``ship_to_node_key``, ``drop_off_node_key``, ``node_keys`` and ``channel_key``, wherever they stand in it. What
-a request names by id alone (a fulfillment order's node, a reservation's or an order's channel) is looked up, see ``scope``.
+names are: ``node_key``, ``pickup_node_key``, ``ship_to_node_key``, ``drop_off_node_key``, ``node_keys``, ``pickup_node_keys`` and ``channel_key``,
+wherever they stand in it. What a request names by id or index alone (a fulfillment order's node, a reservation's or an order's channel, a node
+of a column) is looked up, see ``scope``.
 """
 
 import json
@@ -34,7 +35,7 @@ from stockpool.v1 import (
     returns_pb2,
 )
 
-NODE_FIELDS = ("node_key", "pickup_node_key", "ship_to_node_key", "drop_off_node_key", "node_keys")
+NODE_FIELDS = ("node_key", "pickup_node_key", "ship_to_node_key", "drop_off_node_key", "node_keys", "pickup_node_keys")
 CHANNEL_FIELDS = ("channel_key",)
 EVERYTHING = "*"
 

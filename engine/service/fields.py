@@ -43,10 +43,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
-class CurrencyHolder(Protocol):
-    """Who knows the currency of the store: ``pool.Names``. Empty until the first rate card."""
+class Directory(Protocol):
+    """Who knows the currency of the store, empty until the first rate card, and the indexes that it gave: ``pool.Names``."""
 
     currency_code: str
+
+    def known(self, directory: str) -> tuple[int, int] | None:
+        """How many SKUs and nodes there were when it was told; None when it is another store's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Rules:
     """What requests are checked against."""
 
     limits: Limits
-    names: CurrencyHolder
+    names: Directory
 
     def check(self) -> "Check":
         """Begin with a request."""
@@ -99,6 +102,11 @@ class Check:
     def limits(self) -> Limits:
         """The limits in force."""
         return self._limits
+
+    @property
+    def names(self) -> Directory:
+        """What the store calls things."""
+        return self._names
 
     def done(self) -> None:
         """Every field was looked at.

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
-from engine.model.replies import MovementsAnswer
+from engine.model.answers import MovementsAnswer
 from engine.service.convert import inventory as convert
 from engine.service.door import Context, Door, deadline, request_age_ns
 from engine.service.errors import InvalidRequest, Problem, abort

@@ -10,6 +10,7 @@ from engine.service import fields as border
 from engine.service.convert import calendars, policies, waves
 from engine.service.convert.fulfillment import TRACKING_CHARACTERS_MAX
 from engine.service.convert.imports import REFUSALS_TOLD_MAX
+from engine.service.convert.indexes import INDEXES_MAX
 from engine.service.convert.network import BAND_METRES_MAX, POLICIES_MAX, STEP_GRAMS_MAX, WEIGHT_GRAMS_MAX
 from engine.service.convert.orders import PICKUP_STORES_MAX, SHIP_TO_STORES_MAX, WORK_NAMED_MAX
 from engine.service.convert.planning import DEMAND_1024THS_MAX
@@ -38,7 +39,16 @@ class Limit(NamedTuple):
 
 
 _LONG = {"ImportStock", "PutChannels", "PutZoneChart"}
-_MANY = {"BatchGetAvailability", "BatchReserve", "PutNodes", "PutSkus", "ReceiveStock", "RecordSale", "SetPrices"}
+_MANY = {
+    "BatchGetAvailability",
+    "BatchReserve",
+    "GetIndexes",
+    "PutNodes",
+    "PutSkus",
+    "ReceiveStock",
+    "RecordSale",
+    "SetPrices",
+}
 _REFUSED = "; more is INVALID_ARGUMENT"
 _LATER = "; more is RESOURCE_EXHAUSTED with a delay after which to repeat"
 _FULL = "; then OUTCOME_CAPACITY_EXHAUSTED"
@@ -92,6 +102,7 @@ _BORDER = (
         "bytes",
         f"Longest request of any call but those, {', '.join(sorted(_LONG))}{_REFUSED}.",
     ),
+    Limit("indexes_max", INDEXES_MAX, "count", f"SKUs, and nodes, of one GetIndexes{_REFUSED}."),
     Limit("event_streams_max", EVENT_STREAMS_MAX, "count", "StreamEvents open at a time; more is RESOURCE_EXHAUSTED."),
     Limit(
         "explain_replay_max",

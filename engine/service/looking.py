@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from engine.model.answers import StatusAnswer
 from engine.model.commands import Command
 from engine.model.limits import SECOND_NS
 from engine.model.queries import Look, Query
-from engine.model.replies import StatusAnswer
 from engine.planning.refresh import Piece
 from engine.pool.pool import Pool
 from engine.service.door import Engine

@@ -4,6 +4,7 @@
 
 from engine.service.convert import network as convert
 from engine.service.convert import policies
+from engine.service.convert.indexes import GET_INDEXES
 from engine.service.door import Context, Door
 from stockpool.v1 import network_pb2 as pb
 from stockpool.v1.network_pb2_grpc import NetworkServiceServicer
@@ -88,6 +89,10 @@ class Network(NetworkServiceServicer):
     ) -> pb.GetRoutingPolicyResponse:
         """One routing policy."""
         return await self._door.answer(context, request, convert.GET_ROUTING_POLICY)
+
+    async def GetIndexes(self, request: pb.GetIndexesRequest, context: Context) -> pb.GetIndexesResponse:
+        """Indexes of SKUs and nodes."""
+        return await self._door.answer(context, request, GET_INDEXES)
 
     async def ListRoutingPolicies(
         self, request: pb.ListRoutingPoliciesRequest, context: Context

@@ -11,8 +11,10 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from engine.service.admission import Admission
+from engine.service.convert import wire
 from engine.service.errors import InvalidRequest, Problem
 from engine.service.limits import longest_request
+from stockpool.v1.reservations_pb2 import BatchReserveRequest
 
 
 class Unreadable:
@@ -42,7 +44,8 @@ class Calls(grpc.GenericRpcHandler):
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """The calls of a service by name."""
         for name, handler in handlers.items():
-            reader = _reader(handler.request_deserializer, *longest_request(name))
+            read = _COLUMNAR.get(name, handler.request_deserializer)
+            reader = _reader(read, *longest_request(name))
             path = f"/{service}/{name}"
             self._handlers[path] = handler._replace(request_deserializer=reader)
             if handler.unary_unary is not None and not service.endswith(_NEVER_REFUSED):
@@ -56,6 +59,8 @@ class Calls(grpc.GenericRpcHandler):
         return self._handlers.get(path)
 
 
+_COLUMNAR = {"BatchReserve": wire.reader(BatchReserveRequest)}
+"""Calls whose request may come in columns."""
 _NEVER_REFUSED = ".AdminService"
 """Whoever wants to know how a crowded server is gets an answer."""
 

@@ -12,10 +12,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
+from engine.model.answers import StatusAnswer
 from engine.model.commands import SetPrices
 from engine.model.outcomes import Outcome
 from engine.model.queries import GetStatus
-from engine.model.replies import PricesReply, StatusAnswer
+from engine.model.replies import PricesReply
 from engine.planning.demand import History
 from engine.planning.history import DAY_NS, OrdersRead, SalesRead, read_orders, read_sales
 from engine.planning.refresh import (

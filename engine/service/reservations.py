@@ -2,10 +2,22 @@
 
 # ruff: noqa: N802 - methods are named by the contract
 
+from typing import Any
+
 from engine.service.convert import reservations as convert
+from engine.service.convert.entry import Entry
+from engine.service.convert.reservation_columns import BATCH_RESERVE_COLUMNS
 from engine.service.door import Context, Door
+from engine.service.reading import Unreadable
 from stockpool.v1 import reservations_pb2 as pb
 from stockpool.v1.reservations_pb2_grpc import ReservationServiceServicer
+
+
+def batch_entry(request: Any) -> Entry[Any, pb.BatchReserveResponse]:
+    """How a BatchReserve is taken and answered: in columns when it comes in columns."""
+    if isinstance(request, Unreadable) or not request.HasField("columns"):
+        return convert.BATCH_RESERVE
+    return BATCH_RESERVE_COLUMNS
 
 
 class Reservations(ReservationServiceServicer):
@@ -20,7 +32,7 @@ class Reservations(ReservationServiceServicer):
 
     async def BatchReserve(self, request: pb.BatchReserveRequest, context: Context) -> pb.BatchReserveResponse:
         """Holds units for many, in one decision."""
-        return await self._door.answer(context, request, convert.BATCH_RESERVE)
+        return await self._door.answer(context, request, batch_entry(request))
 
     async def GetReservation(self, request: pb.GetReservationRequest, context: Context) -> pb.GetReservationResponse:
         """One reservation."""

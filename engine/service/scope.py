@@ -5,10 +5,19 @@ from typing import Any
 from engine.model.queries import FindOwners
 from engine.pool.names import Names
 from engine.service.auth import Credential
+from engine.service.convert import wire
 from engine.service.errors import PermissionDenied
 from engine.writer import Writer
 from stockpool.v1.fulfillment_pb2 import ListFulfillmentOrdersRequest
 from stockpool.v1.returns_pb2 import ReceiveReturnRequest
+
+_NODE_INDEXES = ("pickup_node_indexes", "node_indexes")
+
+
+def _nodes(columns: Any) -> list[int]:
+    """Indexes of the nodes that columns name."""
+    found = [wire.numbers(getattr(columns, name)) for name in _NODE_INDEXES if hasattr(columns, name)]
+    return [index for column in found if column is not None for index in column.tolist()]
 
 
 async def require_subject(credential: Credential, request: Any, writer: Writer, names: Names) -> None:
@@ -18,6 +27,10 @@ async def require_subject(credential: Credential, request: Any, writer: Writer, 
         PermissionDenied: it is another's.
     """
     fields = request.DESCRIPTOR.fields_by_name
+    if credential.nodes is not None and "columns" in fields:
+        for index in set(_nodes(request.columns)):
+            if 0 <= index < len(names.node_keys):  # else it is refused for what it is
+                credential.require_node(names.node_keys[index])
     work_id = reservation_id = order_id = 0
     if credential.nodes is not None:
         listing = isinstance(request, ListFulfillmentOrdersRequest)

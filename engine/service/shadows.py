@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from engine.follower.shadows import read_tally
+from engine.model.answers import EntriesAnswer
 from engine.model.network import Channel
 from engine.model.outcomes import Outcome
 from engine.model.policies import RoutingPolicy
 from engine.model.queries import GetEntry
-from engine.model.replies import EntriesAnswer
 from engine.service.convert import shadows as convert
 from engine.service.door import Context, Door
 from engine.snapshots import SnapshotFolder

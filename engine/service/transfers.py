@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from engine.model.answers import StatusAnswer
 from engine.model.queries import GetStatus
-from engine.model.replies import StatusAnswer
 from engine.planning.transfers import Suggested, Transfer, Wish, find_transfers, read_places, read_shelves
 from engine.planning.worker import Work, WorkFailed
 from engine.service.door import Engine

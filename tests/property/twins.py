@@ -12,17 +12,18 @@ import numpy as np
 from engine.core.image import copy_of
 from engine.core.machine import Repeated
 from engine.core.rebuilding import machine_of
-from engine.core.replies import encode_reply
 from engine.journal.codec import decode, encode
 from engine.journal.memory import MemoryJournal
 from engine.kernels import columns as c
 from engine.model import commands as m
 from engine.model import queries as q
+from engine.model.answers import ReservationAnswer
 from engine.model.decisions import Decision
 from engine.model.limits import Limits
 from engine.model.orders import FulfillmentLine, FulfillmentOrder, Order, ReturnLine
 from engine.model.outcomes import FulfillmentState, Outcome, ReservationState
-from engine.model.replies import Leg, ReservationAnswer
+from engine.model.replies import Leg
+from engine.pool.replies import encode_reply
 from engine.proof.oracle import Choice, Oracle
 from engine.proof.simulation.witness import NEVER_PROMISED, place_of, promised_days
 from engine.recovery import recover

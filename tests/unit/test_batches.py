@@ -172,6 +172,7 @@ def test_items_as_they_were_meant(store: Store) -> None:
     one_by_one = [
         convert.reserve(pb.ReserveRequest(request_id="b", reservation=item), rules).claim for item in (GOOD, STORE_ITEM)
     ]
+    assert isinstance(command.claims, m.ClaimColumns)
     assert [*command.claims] == one_by_one
 
 

@@ -37,6 +37,9 @@ class Keys:
     node_keys: list[str] = field(default_factory=lambda: ["east", "west"])
     channel_keys: list[str] = field(default_factory=lambda: ["web"])
 
+    def known(self, directory: str) -> tuple[int, int] | None:
+        return (len(self.sku_keys), len(self.node_keys)) if directory == "mine" else None
+
 
 RULES = Rules(Limits(), Keys())
 

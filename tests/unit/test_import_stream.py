@@ -23,6 +23,9 @@ class Keys:
     node_keys = ("east",)
     channel_keys = ("web",)
 
+    def known(self, directory: str) -> tuple[int, int] | None:
+        return (len(self.sku_keys), len(self.node_keys)) if directory == "mine" else None
+
 
 class SilentWriter:
     """Takes work and never decides it; remembers in which order nobody waited for it any more."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from engine.model import commands as m
 from engine.model import queries as q
+from engine.model.answers import CellPrice, PricesAnswer
 from engine.model.outcomes import Outcome
 from engine.model.prices import PricePlan
-from engine.model.replies import CellPrice, PricesAnswer, PricesReply
+from engine.model.replies import PricesReply
 from engine.proof.oracle.state import State
 
 

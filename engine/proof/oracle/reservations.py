@@ -127,6 +127,8 @@ def batch_reserve(
     state: State, command: m.BatchReserve, choices: Iterator[Choice]
 ) -> tuple[Outcome, str, list[BatchRow], list[tuple[int, str]]]:
     """Outcome and subject of the batch, a row an item, and the keys of items with unknown ones."""
+    if isinstance(command.claims, m.ClaimArrays):
+        raise TypeError("the oracle knows no indexes; ask it by keys")
     before = _notes(state)
     rows: list[BatchRow] = []
     subjects: list[tuple[int, str]] = []

@@ -7,14 +7,9 @@ from typing import Any
 
 from engine.model import commands as m
 from engine.model import queries as q
-from engine.model.limits import CLOCK_STEP_NS, Limits
-from engine.model.outcomes import FulfillmentKind, Outcome, Quantity, ReservationState
-from engine.model.replies import (
-    REPLY_OF,
+from engine.model.answers import (
     AvailabilityAnswer,
-    BatchReserveReply,
     FulfillmentOrdersAnswer,
-    Leg,
     MovementRow,
     MovementsAnswer,
     OrderAnswer,
@@ -22,6 +17,9 @@ from engine.model.replies import (
     SkuAvailability,
     StatusAnswer,
 )
+from engine.model.limits import CLOCK_STEP_NS, Limits
+from engine.model.outcomes import FulfillmentKind, Outcome, Quantity, ReservationState
+from engine.model.replies import REPLY_OF, BatchReserveReply, Leg
 from engine.proof.oracle import displacement, fulfillment, orders, prices, rerouting, reservations, returns, stock
 from engine.proof.oracle.claims import node_refusal, on_offer
 from engine.proof.oracle.reservations import BatchRow

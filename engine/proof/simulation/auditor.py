@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from msgspec import msgpack
-
 from engine.group import Answer, DeadlinePassed, SeqNotReached
 from engine.model import commands as m
 from engine.model import queries as q
 from engine.model.decisions import Decision
 from engine.model.limits import CLOCK_STEP_NS, Limits
 from engine.model.outcomes import CommandKind, Outcome
+from engine.pool.replies import encode_reply
 from engine.proof.oracle import Choice, Oracle
 from engine.proof.simulation.ledger import Ledger
 from engine.proof.simulation.witness import Witness, choices_unsaid, is_routed
@@ -129,7 +128,7 @@ class Auditor:
             reply = oracle.judge(command, iter(()))
             _, seq, encoded = self.first[request_id]
             same = known[:2] == (command.fingerprint, type(command))
-            return Due(seq, reply, encoded if same else msgpack.encode(reply))
+            return Due(seq, reply, encoded if same else encode_reply(reply))
         if command.age_ns:
             try:
                 oracle.require_window(command)
@@ -207,7 +206,7 @@ class Auditor:
             said = self.witness.plain(answer.reply)
             if (answer.seq, said) != wanted[:2]:
                 raise Violation("answer", f"{work}\n    told: {(answer.seq, said)}\n    due: {wanted[:2]}")
-            if wanted.encoded is not None and msgpack.encode(answer.reply) != wanted.encoded:
+            if wanted.encoded is not None and encode_reply(answer.reply) != wanted.encoded:
                 raise Violation("answer", f"{work}: not the first answer, byte for byte")
 
     def answered_late(self, trial: Trial, answers: Sequence[Answer | Exception]) -> None:
@@ -217,5 +216,5 @@ class Auditor:
                 continue
             told = self._told.get(work.request_id, [])
             reused = answer.reply.outcome == Outcome.REQUEST_ID_REUSED
-            if not told or not (reused or msgpack.encode(answer.reply) in told):
+            if not told or not (reused or encode_reply(answer.reply) in told):
                 raise Violation("answer", f"{work}: told {answer} by a process that was overtaken; decided: {told}")

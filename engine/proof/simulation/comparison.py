@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from engine.core.machine import Machine, Repeated
-from engine.core.replies import encode_reply
 from engine.kernels import columns as c
 from engine.model import queries as q
 from engine.model.outcomes import FulfillmentKind, Quantity, ReservationState
+from engine.pool.replies import encode_reply
 from engine.proof.oracle import State
 from engine.proof.simulation.auditor import Auditor, Violation
 from engine.proof.simulation.witness import (

@@ -12,17 +12,11 @@ from engine.journal.frame import Frame
 from engine.kernels import columns as c
 from engine.model import commands as m
 from engine.model import queries as q
+from engine.model.answers import FulfillmentOrdersAnswer, OrderAnswer
 from engine.model.decisions import Decision
 from engine.model.orders import FulfillmentOrder, Order, Return
 from engine.model.outcomes import FulfillmentState, Outcome
-from engine.model.replies import (
-    FulfillmentOrdersAnswer,
-    FulfillmentReply,
-    OrderAnswer,
-    OrderReply,
-    RerouteReply,
-    ReturnReply,
-)
+from engine.model.replies import FulfillmentReply, OrderReply, RerouteReply, ReturnReply
 from engine.proof.oracle import Choice
 
 Pair = tuple[str, str]

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from engine.model.answers import StatusAnswer
 from engine.model.queries import Audit, AuditReport, GetStatus
-from engine.model.replies import StatusAnswer
 from engine.service.convert.planning import fill_plan
 from engine.service.convert.wording import fill_time
 from engine.service.fields import Rules

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from engine.model.answers import FulfillmentOrdersAnswer
 from engine.model.commands import Accept, Command, HandOver, MarkReady, Reject, Ship
 from engine.model.orders import FulfillmentOrder
 from engine.model.outcomes import CommandKind, FulfillmentState, RejectReason
 from engine.model.queries import ListFulfillmentOrders
-from engine.model.replies import FulfillmentOrdersAnswer, FulfillmentReply
+from engine.model.replies import FulfillmentReply
 from engine.pool.names import Names
 from engine.service.convert.calendars import promised_date
 from engine.service.convert.entry import Entry

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from engine.model.answers import AvailabilityAnswer, MovementsAnswer, SkuAvailability
 from engine.model.commands import AdjustStock, ReceiveStock, RecordSale, SetStock
 from engine.model.outcomes import CommandKind, Quantity, StockReason
 from engine.model.queries import GetAvailability, ListMovements
-from engine.model.replies import AvailabilityAnswer, MovementsAnswer, SaleReply, SkuAvailability, StockReply
+from engine.model.replies import SaleReply, StockReply
 from engine.pool.names import Names
 from engine.service.convert.entry import Entry
 from engine.service.convert.wording import KINDS, add_cell, fill_cell, fill_time

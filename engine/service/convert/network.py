@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from engine.model.answers import EntriesAnswer
 from engine.model.commands import PutChannels, PutNodes, PutRateCard, PutSkus, PutZoneChart
 from engine.model.limits import Limits
 from engine.model.network import DEFAULT_POLICY, Channel, Node, RateCard, Region, Sku, ZoneChart
 from engine.model.outcomes import CommandKind, NodeKind
 from engine.model.policies import NODE_GROUPS_MAX
 from engine.model.queries import GetEntry, ListEntries, Query
-from engine.model.replies import EntriesAnswer
 from engine.pool.names import Names
 from engine.service.convert.calendars import TRANSIT_DAYS_MAX, calendar, fill_calendar
 from engine.service.convert.entry import Entry

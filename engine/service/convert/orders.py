@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from engine.model.answers import OptionsAnswer, OrderAnswer, ShipOption
 from engine.model.commands import (
     CancelOrder,
     Claim,
@@ -16,7 +17,7 @@ from engine.model.commands import (
 from engine.model.orders import Order
 from engine.model.outcomes import CommandKind, FulfillmentKind, Outcome
 from engine.model.queries import GetFulfillmentOptions, GetOrder
-from engine.model.replies import OptionsAnswer, OrderAnswer, OrderReply, RerouteReply, ShipOption
+from engine.model.replies import OrderReply, RerouteReply
 from engine.pool.names import Names
 from engine.service.convert.calendars import due_day, promised_date
 from engine.service.convert.entry import Entry

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from engine.model.answers import PricesAnswer
 from engine.model.commands import SetPrices
 from engine.model.limits import SECOND_NS
 from engine.model.outcomes import CommandKind
 from engine.model.prices import PricePlan
 from engine.model.queries import GetPrices
-from engine.model.replies import PricesAnswer, PricesReply
+from engine.model.replies import PricesReply
 from engine.planning.transfers import Suggested, Wish
 from engine.pool.names import Names
 from engine.service.convert.entry import Entry

@@ -6,14 +6,16 @@ from operator import attrgetter
 
 import numpy as np
 
+from engine.model.answers import ReservationAnswer
 from engine.model.commands import BatchReserve, Claim, ClaimColumns, ExtendReservation, ReleaseReservation, Reserve
 from engine.model.limits import SECOND_NS, Limits
 from engine.model.outcomes import CommandKind, FulfillmentKind, ReservationState
 from engine.model.queries import GetReservation
-from engine.model.replies import BatchReserveReply, ExtendReply, ReservationAnswer, ReserveReply
+from engine.model.replies import BatchReserveReply, ExtendReply, ReserveReply
 from engine.pool.names import Names
 from engine.service.convert.calendars import due_day, promised_date
 from engine.service.convert.entry import Entry
+from engine.service.convert.reservation_columns import REPLY_COLUMNS
 from engine.service.convert.wording import add_legs, add_shortages, fill_cost, fill_time
 from engine.service.fields import (
     POSTAL_CODE_CHARACTERS_MAX,
@@ -28,8 +30,6 @@ from stockpool.v1 import reservations_pb2 as pb
 
 _SHIP, _PICKUP = int(FulfillmentKind.SHIP), int(FulfillmentKind.PICKUP)
 _SHIPPED, _COLLECTED = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
-BATCH_COLUMNS = 5
-"""Outcome, reservation id, expires_ns, line index, available units; see ``BatchReserveReply``."""
 
 
 def reserve(request: pb.ReserveRequest, rules: Rules) -> Reserve:
@@ -190,7 +190,7 @@ def _well_formed(claims: ClaimColumns, limits: Limits) -> bool:
 def _fill_batch(response: pb.BatchReserveResponse, reply: BatchReserveReply, names: Names) -> None:
     del names
     add = response.results.add
-    rows = np.frombuffer(reply.columns, dtype="<i8").reshape(-1, BATCH_COLUMNS).tolist()
+    rows = np.frombuffer(reply.columns, dtype="<i8").reshape(-1, REPLY_COLUMNS).tolist()
     for outcome, reservation_id, expires_ns, line_index, available_units in rows:
         if reservation_id:
             result = add(outcome=outcome, reservation_id=reservation_id)

@@ -1,0 +1,92 @@
+"""What a batch gains from being one: its claims spread out for ``plan_claims`` in one pass, and its stock fetched before it is needed."""
+
+from typing import Final, TypeAlias
+
+import numpy as np
+from numba import types
+
+from engine.kernels import columns as c
+from engine.kernels.compiled import inner, kernel
+from engine.kernels.stock import find_cell
+from engine.kernels.zones import MATRIX, SLOT_MASK, VECTOR, Integers, Stock
+
+Claims: TypeAlias = tuple[Integers, Integers, Integers, Integers, Integers]
+"""``alike[ITEM_WIDTH]`` (what all items have in common), ``line_counts[n]``, ``places[n or 1]`` (region or node indexes), ``skus[m]``,
+``units[m]``. −1 stands for an unknown key."""
+CLAIMS: Final = types.UniTuple(VECTOR, 5)
+
+FETCH_FROM: Final = 8
+"""Fewer items are not worth a pass of their own."""
+CELLS_FETCHED: Final = 8
+"""Cells of a SKU that are fetched for a shipped item."""
+PICKUP_NEEDS: Final = c.FLAG_OPEN | c.FLAG_PICKUP
+ASK: Final = -1
+"""ITEM_OUTCOME of an item of which the columns do not tell all."""
+
+
+@kernel(types.int64(CLAIMS, VECTOR, MATRIX, MATRIX, MATRIX))
+def spread_claims(claims: Claims, sku_grams: Integers, node_rows: Integers, items: Integers, lines: Integers) -> int:
+    """Fill ``items`` and ``lines`` from columns. An item with an unknown key, or at a store that does not hand goods over to its channel, has
+    ITEM_OUTCOME ASK; returns how many.
+    """
+    alike, line_counts, places, skus, units = claims
+    shipped = alike[c.ITEM_KIND] == c.KIND_SHIP
+    channel = alike[c.ITEM_CHANNEL]
+    able = channel >= 0 and (alike[c.ITEM_SERVICE] >= 0 or not shipped)
+    asked = np.int64(0)
+    line = np.int64(0)
+    for i in range(items.shape[0]):
+        for field in range(c.ITEM_WIDTH):
+            items[i, field] = alike[field]
+        place = places[i] if places.size > 1 else places[0]
+        items[i, c.ITEM_DESTINATION] = place
+        items[i, c.ITEM_FIRST_LINE] = line
+        items[i, c.ITEM_LINE_COUNT] = line_counts[i]
+        known = able and place >= 0
+        if known and not shipped:
+            known = node_rows[c.NODE_CHANNELS, place] >> channel & 1 == 1
+            known = known and node_rows[c.NODE_FLAGS, place] & PICKUP_NEEDS == PICKUP_NEEDS
+        for at in range(line, line + line_counts[i]):
+            known = known and skus[at] >= 0
+            lines[at, c.LINE_SKU] = skus[at]
+            lines[at, c.LINE_UNITS] = units[at]
+            lines[at, c.LINE_GRAMS] = sku_grams[max(skus[at], 0)]
+            lines[at, c.LINE_UNSERVED] = -1
+            lines[at, c.LINE_GROUP] = 0
+        line += line_counts[i]
+        if not known:
+            items[i, c.ITEM_OUTCOME] = ASK
+            asked += 1
+    return asked
+
+
+@inner
+def fetch_stock(stock: Stock, items: Integers, lines: Integers, kept: Integers) -> None:
+    """Read what deciding the items will read of stock, and forget it; something of it is left in ``kept``, so that it is read at all.
+
+    Deciding goes from one thing to the next and waits for each to come from memory. Here nothing waits for anything, so the
+    waits overlap: a batch over stock that is larger than the processor's caches is decided in half the time.
+    """
+    cells, skus, index = stock
+    seen = np.int64(0)
+    for line in range(lines.shape[0]):
+        sku = max(lines[line, c.LINE_SKU], np.int64(0))
+        seen += skus[c.INDEX_START, sku] + skus[c.INDEX_COUNT, sku]
+    for line in range(lines.shape[0]):
+        seen += index[skus[c.INDEX_START, max(lines[line, c.LINE_SKU], np.int64(0))]]
+    for i in range(items.shape[0]):
+        first = items[i, c.ITEM_FIRST_LINE]
+        for line in range(first, first + items[i, c.ITEM_LINE_COUNT]):
+            sku = lines[line, c.LINE_SKU]
+            if items[i, c.ITEM_OUTCOME] != 0 or sku < 0:
+                continue
+            if items[i, c.ITEM_KIND] == c.KIND_PICKUP:
+                slot = find_cell(skus, index, sku, items[i, c.ITEM_DESTINATION])
+                if slot >= 0:
+                    seen += cells[c.ATF, slot] + cells[c.PENDING, slot] + cells[c.RESERVED, slot]
+                continue
+            start = skus[c.INDEX_START, sku]
+            for position in range(start, start + min(skus[c.INDEX_COUNT, sku], np.int64(CELLS_FETCHED))):
+                slot = index[position] & SLOT_MASK
+                seen += cells[c.ATF, slot] + cells[c.PENDING, slot] + cells[c.RESERVED, slot]
+    kept[0] = seen
