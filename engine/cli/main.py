@@ -36,6 +36,7 @@ COMMANDS = {
     "compact": ("engine.cli.snapshots:compact", "Cut the journal off behind the older of two good snapshots."),
     "warm": ("engine.cli.warm:warm", "Compile every kernel now, so that no server start has to."),
     "availability": ("engine.cli.stock:availability", "What a channel may sell."),
+    "watch": ("engine.cli.watch:watch", "What a channel may sell, now and whenever it changes."),
     "reserve": ("engine.cli.reservation:reserve", "Hold units for a shopper."),
     "reservation": ("engine.cli.reservation:app", "Look at a reservation, extend it, give it back."),
     "order": ("engine.cli.order:app", "Options for a basket; place, look at, explain and cancel orders."),

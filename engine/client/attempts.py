@@ -6,7 +6,7 @@ import random
 import time
 import uuid
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -30,6 +30,7 @@ AGE_KEY = "stockpool-request-age-ms"
 Metadata = tuple[tuple[str, str], ...]
 
 MessageT = TypeVar("MessageT", bound=Message)
+PartT_contra = TypeVar("PartT_contra", bound=Message, contravariant=True)
 
 
 class Targets:
@@ -131,6 +132,16 @@ def repeatable(requests: object, retries: int) -> int:
     return retries if isinstance(requests, Sequence) else 0
 
 
+class Place(Protocol[PartT_contra]):
+    """Where the reader of an endless stream is."""
+
+    request: Any
+    """Goes on there."""
+
+    def kept(self, response: PartT_contra) -> None:
+        """The reader gets this part."""
+
+
 class Events:
     """Where a reader of events is: the request that goes on behind what it has."""
 
@@ -142,6 +153,19 @@ class Events:
         """The reader gets this part; go on behind it."""
         if response.events:
             self.request.from_seq = response.events[-1].journal_seq + 1
+
+
+class Offers:
+    """Where a watcher of availability is: the request that goes on behind what it was told."""
+
+    def __init__(self, request: inventory.WatchAvailabilityRequest) -> None:
+        self.request = inventory.WatchAvailabilityRequest()
+        self.request.CopyFrom(request)
+
+    def kept(self, response: inventory.WatchAvailabilityResponse) -> None:
+        """The watcher gets this part. Until it has the whole first state there is nothing to go on from."""
+        if response.resume_seq:
+            self.request.from_seq = response.resume_seq
 
 
 def import_message(request: inventory.ImportStockRequest, fresh_id: str) -> inventory.ImportStockRequest:

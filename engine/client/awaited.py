@@ -11,8 +11,8 @@ from typing import Any, Self
 
 import grpc
 
-from engine.client.attempts import IMPORT_TIMEOUT_S, Attempts, Events, import_message, repeatable
-from engine.client.calls import EVENTS_PATH, IMPORT_PATH, AwaitedCalls
+from engine.client.attempts import IMPORT_TIMEOUT_S, Attempts, Events, Offers, Place, import_message, repeatable
+from engine.client.calls import IMPORT_PATH, STREAM_PATHS, AwaitedCalls, ResponseT
 from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import inventory_pb2 as inventory
 
@@ -74,26 +74,41 @@ class AsyncClient(AwaitedCalls):
             else:
                 return response
 
-    async def stream_events(
+    def stream_events(
         self, request: admin.StreamEventsRequest, *, timeout_s: float | None = None
     ) -> AsyncGenerator[admin.StreamEventsResponse, None]:
         """StreamEvents. When the connection fails it goes on behind the last event it gave: none is missed, none comes twice.
 
         Close the generator when you stop before its end: that frees the stream.
         """
-        attempts, events = Attempts("StreamEvents", timeout_s, self.retries, self.targets), Events(request)
+        return self._stream("StreamEvents", Events(request), admin.StreamEventsResponse, timeout_s)
+
+    def watch_availability(
+        self, request: inventory.WatchAvailabilityRequest, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[inventory.WatchAvailabilityResponse, None]:
+        """WatchAvailability. When the connection fails it goes on where it was; a server that no longer knows what has changed since tells
+        everything again, with ``complete``.
+
+        Close the generator when you stop before its end: that frees the stream.
+        """
+        return self._stream("WatchAvailability", Offers(request), inventory.WatchAvailabilityResponse, timeout_s)
+
+    async def _stream(
+        self, call_name: str, place: Place[ResponseT], response: type[ResponseT], timeout_s: float | None
+    ) -> AsyncGenerator[ResponseT, None]:
+        attempts = Attempts(call_name, timeout_s, self.retries, self.targets)
         while True:
             invoke: Any = self.channel_at(attempts.at()).unary_stream(
-                EVENTS_PATH,
-                request_serializer=admin.StreamEventsRequest.SerializeToString,
-                response_deserializer=admin.StreamEventsResponse.FromString,
+                STREAM_PATHS[call_name],
+                request_serializer=type(place.request).SerializeToString,
+                response_deserializer=response.FromString,
             )
-            call = invoke(events.request, timeout=attempts.remaining_s, metadata=self.metadata)
+            call = invoke(place.request, timeout=attempts.remaining_s, metadata=self.metadata)
             try:
-                async for response in call:
-                    events.kept(response)
+                async for part in call:
+                    place.kept(part)
                     attempts.begin_again()
-                    yield response
+                    yield part
             except grpc.RpcError as error:
                 await asyncio.sleep(attempts.pause_s(error))
             else:

@@ -8,12 +8,12 @@ from collections.abc import Generator, Iterable
 from functools import cached_property
 from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 
-from engine.client.attempts import IMPORT_TIMEOUT_S, Attempts, Events, import_message, repeatable
-from engine.client.calls import EVENTS_PATH, IMPORT_PATH, BlockingCalls
+from engine.client.attempts import IMPORT_TIMEOUT_S, Attempts, Events, Offers, Place, import_message, repeatable
+from engine.client.calls import IMPORT_PATH, STREAM_PATHS, BlockingCalls, ResponseT
 from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import inventory_pb2 as inventory
 
@@ -77,19 +77,34 @@ class Client(BlockingCalls):
 
         Close the generator when you stop before its end: that frees the stream.
         """
-        attempts, events = Attempts("StreamEvents", timeout_s, self.retries, self.targets), Events(request)
+        return self._stream("StreamEvents", Events(request), admin.StreamEventsResponse, timeout_s)
+
+    def watch_availability(
+        self, request: inventory.WatchAvailabilityRequest, *, timeout_s: float | None = None
+    ) -> Generator[inventory.WatchAvailabilityResponse, None, None]:
+        """WatchAvailability. When the connection fails it goes on where it was; a server that no longer knows what has changed since tells
+        everything again, with ``complete``.
+
+        Close the generator when you stop before its end: that frees the stream.
+        """
+        return self._stream("WatchAvailability", Offers(request), inventory.WatchAvailabilityResponse, timeout_s)
+
+    def _stream(
+        self, call_name: str, place: Place[ResponseT], response: type[ResponseT], timeout_s: float | None
+    ) -> Generator[ResponseT, None, None]:
+        attempts = Attempts(call_name, timeout_s, self.retries, self.targets)
         while True:
-            invoke = self.channel_at(attempts.at()).unary_stream(
-                EVENTS_PATH,
-                request_serializer=admin.StreamEventsRequest.SerializeToString,
-                response_deserializer=admin.StreamEventsResponse.FromString,
+            invoke: Any = self.channel_at(attempts.at()).unary_stream(
+                STREAM_PATHS[call_name],
+                request_serializer=type(place.request).SerializeToString,
+                response_deserializer=response.FromString,
             )
-            call = invoke(events.request, timeout=attempts.remaining_s, metadata=self.metadata)
+            call = invoke(place.request, timeout=attempts.remaining_s, metadata=self.metadata)
             try:
-                for response in call:
-                    events.kept(response)
+                for part in call:
+                    place.kept(part)
                     attempts.begin_again()
-                    yield response
+                    yield part
             except grpc.RpcError as error:
                 time.sleep(attempts.pause_s(error))
             else:

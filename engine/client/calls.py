@@ -29,7 +29,10 @@ _SILENCE_MS = 3_000
 machine holds the connection (it hangs, is paused, or was cut off)."""
 
 IMPORT_PATH = "/stockpool.v1.InventoryService/ImportStock"
-EVENTS_PATH = "/stockpool.v1.AdminService/StreamEvents"
+STREAM_PATHS = {
+    "StreamEvents": "/stockpool.v1.AdminService/StreamEvents",
+    "WatchAvailability": "/stockpool.v1.InventoryService/WatchAvailability",
+}
 
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)

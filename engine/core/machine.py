@@ -246,11 +246,13 @@ class Machine:
 
     def apply(self, decision: Decision) -> None:
         """Fold one decision into the state."""
+        self.pool.changes.note(decision.seq, decision.effects, decision.documents)
         self.pool.apply(decision.effects, decision.documents)
         self._note(decision)
 
     def apply_reserves(self, decisions: Sequence[Decision], effects: Integers) -> None:
         """Fold what ``decide_reserves`` gave into the state."""
+        self.pool.changes.note(decisions[-1].seq, effects, ())
         self.pool.apply(effects if len(effects) > 1 else None, ())
         for decision in decisions:
             self._note(decision)
@@ -265,6 +267,7 @@ class Machine:
 
     def apply_run(self, run: Run) -> None:
         """Fold consecutive decisions into the state: the same as ``apply`` on each, in one kernel call."""
+        self.pool.changes.end()
         self.pool.apply_run(run)
         self.requests.put_run(run)
         self.seq = run.first_seq + len(run.kinds) - 1

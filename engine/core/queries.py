@@ -2,11 +2,14 @@
 
 from typing import Any
 
-from engine.core.claims import node_refusal, reply_legs
+import numpy as np
+
+from engine.core.claims import reply_legs
 from engine.kernels import columns as c
 from engine.kernels.batches import PICKUP_NEEDS
+from engine.kernels.offers import find_offers
 from engine.kernels.questions import SHIP_NEEDS
-from engine.kernels.reach import ats
+from engine.kernels.zones import Integers
 from engine.model import answers as a
 from engine.model import queries as q
 from engine.model import replies as r
@@ -29,27 +32,36 @@ def get_availability(pool: Pool, query: q.GetAvailability) -> a.AvailabilityAnsw
         node = names.nodes.find(query.node_key)
         if node < 0:
             return a.AvailabilityAnswer(Outcome.UNKNOWN_NODE, query.node_key)
-    needs = PICKUP_NEEDS if query.kind == FulfillmentKind.PICKUP else SHIP_NEEDS
-    found = tuple(_availability(pool, key, (channel, node, needs), query.with_cells) for key in query.sku_keys)
-    return a.AvailabilityAnswer(Outcome.OK, "", found)
+    view = view_of(channel, query.kind, node)
+    found = np.empty((2, len(query.sku_keys)), dtype=np.int64)
+    found[0] = [names.skus.find(key) for key in query.sku_keys]
+    threshold = pool.network.channels[channel].threshold_units
+    find_offers(pool.stock.arrays, pool.network.node_rows, view, threshold, found)
+    rows = zip(query.sku_keys, *found.tolist(), strict=True)
+    return a.AvailabilityAnswer(
+        Outcome.OK, "", tuple([_availability(pool, row, (channel, node), query.with_cells) for row in rows])
+    )
 
 
-def _availability(pool: Pool, sku_key: str, view: tuple[int, int, int], with_cells: bool) -> a.SkuAvailability:
-    channel, node, needs = view
-    sku = pool.names.skus.find(sku_key)
+def view_of(channel_index: int, kind: FulfillmentKind, node_index: int = -1) -> Integers:
+    """What kernels know a view by, see ``kernels.offers``: a channel, a kind, and a node or −1 for all of the channel."""
+    needs = PICKUP_NEEDS if kind == FulfillmentKind.PICKUP else SHIP_NEEDS
+    return np.array((channel_index, needs, node_index), dtype=np.int64)
+
+
+def _availability(pool: Pool, row: tuple[str, int, int], at: tuple[int, int], with_cells: bool) -> a.SkuAvailability:
+    sku_key, sku, units = row
     if sku < 0:
         return a.SkuAvailability(sku_key, Outcome.UNKNOWN_SKU, -1, 0, ())
-    units = int(ats(pool.stock.arrays, pool.network.node_rows, sku, channel, needs))
-    units -= pool.network.channels[channel].threshold_units
     cells: list[r.Cell] = []
-    if node >= 0:
-        slot = pool.stock.find(sku, node)
-        serving = node_refusal(pool, node, channel, needs & ~c.FLAG_OPEN) is None
-        units = min(units, max(pool.stock.units(slot, c.ATF), 0)) if slot >= 0 and serving else 0
-        cells = [pool.stock.cell(slot)] if slot >= 0 and with_cells else []
-    elif with_cells:
-        cells = [pool.stock.cell(slot) for at, slot in pool.stock.cells_of(sku) if pool.network.serves(at, channel)]
-    return a.SkuAvailability(sku_key, Outcome.OK, sku, max(units, 0), tuple(cells))
+    if with_cells:
+        channel, node = at
+        if node >= 0:
+            slots = [pool.stock.find(sku, node)]
+        else:
+            slots = [slot for place, slot in pool.stock.cells_of(sku) if pool.network.serves(place, channel)]
+        cells = [pool.stock.cell(slot) for slot in slots if slot >= 0]
+    return a.SkuAvailability(sku_key, Outcome.OK, sku, units, tuple(cells))
 
 
 def get_indexes(pool: Pool, query: q.GetIndexes) -> a.IndexesAnswer:

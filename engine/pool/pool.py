@@ -12,6 +12,7 @@ from engine.model import decisions
 from engine.model.decisions import Document, Run
 from engine.model.limits import Limits
 from engine.model.orders import FulfillmentOrder, Order, Return
+from engine.pool.changes import Changes
 from engine.pool.names import Names
 from engine.pool.network import Network
 from engine.pool.orders import OrderBook
@@ -34,6 +35,8 @@ class Pool:
         self.reservations = Reservations(self.state, limits)
         self.orders = OrderBook(limits)
         self.promises = Promises(limits, self.network, self.state[9])
+        self.changes = Changes(self.state)
+        """For those who watch; not part of the state."""
         # Nothing here points back to the pool: one that is no longer needed is freed at once, with its gigabytes.
         network, names, orders, skus = self.network, self.names, self.orders, self.state[1]
         self._put: dict[type[Any], Callable[[Any], None]] = {

@@ -86,7 +86,7 @@ def status_of(error: BaseException) -> status_pb2.Status:
         case JournalLost():
             return _journal_lost(error)
         case SeqNotReached():
-            message = f"min_journal_seq lies beyond journal_seq {error.last_seq}, the newest that this server has."
+            message = f"The decision that was asked for lies beyond journal_seq {error.last_seq}, the newest that this server has."
             metadata = {"journal_seq": str(error.last_seq)}
             return _status(code_pb2.FAILED_PRECONDITION, "SEQ_NOT_REACHED", message, metadata=metadata)
         case JournalCut():

@@ -4,14 +4,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 
 from engine.model.answers import MovementsAnswer
 from engine.service.convert import inventory as convert
+from engine.service.convert.watching import watch as watched
 from engine.service.door import Context, Door, deadline, request_age_ns
 from engine.service.errors import InvalidRequest, Problem, abort
 from engine.service.events import requests_behind
 from engine.service.imports import ImportStream
+from engine.service.watching import Hub
 from stockpool.v1 import inventory_pb2 as pb
 from stockpool.v1.inventory_pb2_grpc import InventoryServiceServicer
 
@@ -21,6 +23,7 @@ class Inventory(InventoryServiceServicer):
 
     def __init__(self, door: Door) -> None:
         self._door = door
+        self.hub: Hub | None = None
 
     async def AdjustStock(self, request: pb.AdjustStockRequest, context: Context) -> pb.AdjustStockResponse:
         """Changes a quantity by a difference."""
@@ -47,6 +50,22 @@ class Inventory(InventoryServiceServicer):
     ) -> pb.BatchGetAvailabilityResponse:
         """What a channel may sell of many SKUs."""
         return await self._door.answer(context, request, convert.BATCH_GET_AVAILABILITY)
+
+    async def WatchAvailability(
+        self, request: pb.WatchAvailabilityRequest, context: Context
+    ) -> AsyncIterator[pb.WatchAvailabilityResponse]:
+        """What a channel may sell, now and whenever it changes."""
+        try:
+            engine = await self._door.enter(context, request)
+            watch = watched(request, engine.rules)
+            if self.hub is None or self.hub.engine is not engine:
+                self.hub = Hub(engine)
+            with self._door.stream(context):
+                async with aclosing(self.hub.stream(watch, deadline(context))) as parts:
+                    async for part in parts:
+                        yield part
+        except Exception as error:  # noqa: BLE001 - see Door.answer
+            await abort(context, error)
 
     async def ListMovements(self, request: pb.ListMovementsRequest, context: Context) -> pb.ListMovementsResponse:
         """Movements of one cell; who asked for them is read from the journal."""

@@ -15,6 +15,7 @@ from engine.service.convert.network import BAND_METRES_MAX, POLICIES_MAX, STEP_G
 from engine.service.convert.orders import PICKUP_STORES_MAX, SHIP_TO_STORES_MAX, WORK_NAMED_MAX
 from engine.service.convert.planning import DEMAND_1024THS_MAX
 from engine.service.convert.returns import RECEIVED_ITEMS_MAX
+from engine.service.convert.watching import INTERVAL_NS_DEFAULT, INTERVAL_NS_MAX, INTERVAL_NS_MIN
 
 MESSAGE_BYTES_MAX = 32 << 20
 """Longest message taken or sent. A message of empty entries takes sixty times its length when it is read, and a second each ten
@@ -27,6 +28,12 @@ EXPLAIN_REPLAY_MAX = 1_000_000
 """Decisions that the server replays to explain an order: as many as lie between two snapshots."""
 EVENT_STREAMS_MAX = 64
 """Streams of events that are open at a time."""
+WATCHES_MAX = 2_000
+"""Streams of availability that are open at a time."""
+WATCHED_OFFERS_MAX = 1 << 21
+"""SKUs that they watch together, about 100 bytes each; those who watch the same share them."""
+WATCH_ENTRIES_MAX = 1_000
+"""SKUs of one message of theirs."""
 
 
 class Limit(NamedTuple):
@@ -89,7 +96,7 @@ _MEANINGS = {
     "inbox_wait_max_ns": f"Longest wait for an answer that a new request may expect, by the pace of late{_LATER}.",
     "client_requests_max": "Requests that one client has under way, but for streams; a client is a credential, or a connection where there "
     f"are none{_LATER}.",
-    "client_streams_max": f"StreamEvents and ImportStock that one client has open{_LATER}.",
+    "client_streams_max": f"StreamEvents, WatchAvailability and ImportStock that one client has open{_LATER}.",
     "group_max": "Decisions that become durable in one step.",
 }
 
@@ -104,6 +111,24 @@ _BORDER = (
     ),
     Limit("indexes_max", INDEXES_MAX, "count", f"SKUs, and nodes, of one GetIndexes{_REFUSED}."),
     Limit("event_streams_max", EVENT_STREAMS_MAX, "count", "StreamEvents open at a time; more is RESOURCE_EXHAUSTED."),
+    Limit("watches_max", WATCHES_MAX, "count", f"WatchAvailability open at a time{_LATER}."),
+    Limit(
+        "watched_offers_max",
+        WATCHED_OFFERS_MAX,
+        "count",
+        f"SKUs that all of WatchAvailability watch together; those who watch the same count once{_LATER}.",
+    ),
+    Limit("watch_interval_max_ns", INTERVAL_NS_MAX, "ns", f"min_interval of WatchAvailability{_REFUSED}."),
+    Limit("watch_interval_min_ns", INTERVAL_NS_MIN, "ns", "Shortest min_interval; less is INVALID_ARGUMENT."),
+    Limit(
+        "watch_interval_default_ns",
+        INTERVAL_NS_DEFAULT,
+        "ns",
+        "The min_interval of a WatchAvailability that names none.",
+    ),
+    Limit(
+        "watch_entries_max", WATCH_ENTRIES_MAX, "count", "SKUs in one message of WatchAvailability; more take several."
+    ),
     Limit(
         "explain_replay_max",
         EXPLAIN_REPLAY_MAX,

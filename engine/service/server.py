@@ -69,6 +69,7 @@ class Server:
         self._settings = settings
         auth = None if settings.auth_file is None else Auth.load(settings.auth_file)
         self._door = Door(settings.limits, auth)
+        self.inventory = Inventory(self._door)
         limits = settings.limits
         self._admission = Admission(limits.inbox_max, limits.inbox_wait_max_ns / SECOND_NS)
         self._start_ns = time.time_ns()
@@ -125,7 +126,7 @@ class Server:
         door = self._door
         calls: Any = Calls(self._admission)
         network_pb2_grpc.add_NetworkServiceServicer_to_server(Network(door), calls)
-        inventory_pb2_grpc.add_InventoryServiceServicer_to_server(Inventory(door), calls)
+        inventory_pb2_grpc.add_InventoryServiceServicer_to_server(self.inventory, calls)
         reservations_pb2_grpc.add_ReservationServiceServicer_to_server(Reservations(door), calls)
         folder = self._settings.snapshots
         snapshots = None if folder is None else SnapshotFolder(folder)

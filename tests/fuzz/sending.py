@@ -19,6 +19,8 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 
 HUNG_S = 30.0
 """No call may take so long; a busy machine must not make one fail."""
+SILENT_S = 0.05
+"""A stream that follows has nothing more to say for now."""
 TOLD_ANEW = {"RunWave"}
 """Commands that tell how long they took, and plan anew when they are repeated; nothing is done twice."""
 OUTCOMES = set(types_pb2.Outcome.values()) - {types_pb2.OUTCOME_UNSPECIFIED}
@@ -51,9 +53,16 @@ class State(NamedTuple):
 
 
 async def send(
-    channel: grpc.aio.Channel, call: Call, messages: Sequence[bytes], metadata: Metadata = (), timeout_s: float = HUNG_S
+    channel: grpc.aio.Channel,
+    call: Call,
+    messages: Sequence[bytes],
+    metadata: Metadata = (),
+    timeout_s: float = HUNG_S,
+    silent_s: float = SILENT_S,
 ) -> Told:
-    """The messages of one call as they are; a call that takes one gets the first."""
+    """The messages of one call as they are; a call that takes one gets the first. Of a stream of responses what comes until it has been silent
+    for so long.
+    """
     common: dict[str, Any] = {"timeout": timeout_s, "metadata": metadata}
     try:
         if call.streams_in:
@@ -61,7 +70,7 @@ async def send(
             parts: tuple[bytes, ...] = (await stream(_each(messages), **common),)
         elif call.streams_out:
             events: Any = channel.unary_stream(call.path)
-            parts = await _first_parts(events(messages[0], **common))
+            parts = await _first_parts(events(messages[0], **common), silent_s)
         else:
             unary: Any = channel.unary_unary(call.path)
             parts = (await unary(messages[0], **common),)
@@ -86,11 +95,11 @@ async def _each(messages: Sequence[bytes]) -> Any:
         yield message
 
 
-async def _first_parts(stream: Any) -> tuple[bytes, ...]:
+async def _first_parts(stream: Any, silent_s: float) -> tuple[bytes, ...]:
     """What comes until the stream ends or has nothing more to say for now: one that follows never ends."""
     parts: list[bytes] = []
     with suppress(TimeoutError):
-        while (part := await asyncio.wait_for(stream.read(), 0.05)) is not grpc.aio.EOF:
+        while (part := await asyncio.wait_for(stream.read(), silent_s)) is not grpc.aio.EOF:
             parts.append(part)
     stream.cancel()
     return tuple(parts)

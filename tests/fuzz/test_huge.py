@@ -12,7 +12,7 @@ from engine.client import StockpoolError
 from engine.service.limits import BATCH_BYTES_MAX, MESSAGE_BYTES_MAX, REQUEST_BYTES_MAX, longest_request
 from stockpool.v1 import admin_pb2 as admin
 from tests.fuzz.calls import CALLS, Call, Repeated, delimited, repeated
-from tests.fuzz.sending import send, state
+from tests.fuzz.sending import HUNG_S, send, state
 from tests.service.world import World
 
 FILLED = [(call, one) for call in CALLS for one in repeated(call.request)]
@@ -25,7 +25,7 @@ async def refusal(world: World, call: Call, content: bytes) -> StockpoolError:
     options = [("grpc.max_send_message_length", -1)]
     async with grpc.aio.insecure_channel(world.target, options=options) as channel:
         before = await state(channel)
-        told = await send(channel, call, [content])
+        told = await send(channel, call, [content], silent_s=HUNG_S)
         assert await state(channel) == before
     assert told.error is not None
     return told.error

@@ -24,7 +24,7 @@ from tests.house.sources import ROOT, python_files, run_tool, tree
 SERVICE = ROOT / "engine" / "service"
 
 # Calls that change nothing, by the verb they begin with.
-READS = ("AuditInvariants", "BatchGet", "Explain", "Get", "List", "Stream", "Suggest")
+READS = ("AuditInvariants", "BatchGet", "Explain", "Get", "List", "Stream", "Suggest", "Watch")
 
 # Enums that exist inside as well, by their name there.
 SHARED_ENUMS = {

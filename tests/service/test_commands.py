@@ -147,6 +147,11 @@ def test_stock_is_counted_received_and_sold(commands: Commands) -> None:
     commands.json("stock", "sale", "cup=4", "--node", "north", "--channel", "web")
     cells = commands.json("availability", "cup", "--channel", "web", "--node", "north", "--pickup", "--cells")
     assert cells["availabilities"][0]["cells"][0]["on_hand_units"] == 6
+    told = commands.run("watch", "cup", "tee", "--channel", "web", "--node", "north", "--pickup", "--once")
+    assert [line.split("  ")[1:] for line in told.stdout.splitlines()] == [["cup", "6"], ["tee", "no such SKU"]]
+    told = commands.run("watch", "cup", "--channel", "web", "--every", "0.1", "--once", "--json")
+    assert json.loads(told.stdout)["complete"]
+    assert commands.run("watch", "cup", "--channel", "nowhere").exit_code == 1
     moves = commands.json("stock", "movements", "cup", "--node", "north")["movements"]
     assert [one["delta_units"] for one in moves] == [-4, 3, 7]
 
