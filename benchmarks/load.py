@@ -86,12 +86,12 @@ class Load:
         tasks = [task for each in lists for task in each]
         callers = self.callers[: len(tasks)]
         for caller, task in zip(callers, tasks, strict=True):
-            _tell(caller, json.dumps(asdict(replace(task, seed=next(_SEEDS)))))
+            tell(caller, json.dumps(asdict(replace(task, seed=next(_SEEDS)))))
         for caller in callers:
             hear(caller)
         before_s = cpu_s(self.server)
         for caller in callers:
-            _tell(caller, "go")
+            tell(caller, "go")
         made = [Made(**json.loads(hear(caller))) for caller in callers]
         cpu = cpu_s(self.server) - before_s
         told = iter(made)
@@ -143,13 +143,15 @@ def piped(command: list[str], environment: dict[str, str] | None = None) -> Iter
         _file(process.stdout).close()
 
 
-def _tell(process: subprocess.Popen[str], line: str) -> None:
+def tell(process: subprocess.Popen[str], line: str) -> None:
+    """Write a line to the standard input of a process."""
     file = _file(process.stdin)
     file.write(line + "\n")
     file.flush()
 
 
 def hear(process: subprocess.Popen[str]) -> str:
+    """The next line of its standard output."""
     line = _file(process.stdout).readline()
     if not line:
         raise RuntimeError(f"{process.args!r} ended with code {process.wait()}; what it said is above")
