@@ -1,7 +1,8 @@
 """A process that calls a server: it prepares calls, waits for the word, makes them, and tells how long each took.
 
 ``python -m benchmarks.caller TARGET`` reads tasks on standard input and answers on standard output, a JSON line each. Requests are
-built before the clock starts and responses are looked at after it has stopped: what is measured is the server and gRPC.
+built before the clock starts and responses are looked at after it has stopped: what is measured is the server and gRPC. With ``wire`` behind
+the target it calls without grpcio, see ``benchmarks.wire``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from benchmarks.wire import Wire
 from benchmarks.world import CHANNEL, Ask, World
 from stockpool.v1 import network_pb2, network_pb2_grpc, types_pb2
 from stockpool.v1 import reservations_pb2 as pb
@@ -195,31 +196,93 @@ async def make(channels: list[grpc.aio.Channel], task: Task, ready: list[bytes])
     return Made(begun, ended, latencies_us, granted(task.call, responses), refused)
 
 
-async def serve_tasks(target: str) -> None:
+class Dial:
+    """The connections of a caller: more are made when a task wants them."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._channels: list[grpc.aio.Channel] = []
+        self._directory = Directory()
+
+    async def prepare(self, task: Task) -> Callable[[], Awaitable[Made]]:
+        """Build the requests of a task; what is returned makes the calls."""
+        await self._connect(task.connections)
+        ready = await self._requests(task)
+        return lambda: make(self._channels[: task.connections], task, ready)
+
+    async def close(self) -> None:
+        """Close them."""
+        for channel in self._channels:
+            await channel.close()
+
+    async def _connect(self, count: int) -> None:
+        options = [
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.use_local_subchannel_pool", 1),
+        ]
+        while len(self._channels) < count:
+            self._channels.append(grpc.aio.insecure_channel(self._target, options=options))
+            await self._channels[-1].channel_ready()
+
+    async def _requests(self, task: Task) -> list[bytes]:
+        if task.call == COLUMNS:
+            await self._connect(1)
+            await self._directory.learn(self._channels[0], World(**task.world))
+        return list(requests(task, self._directory))
+
+
+class WireDial(Dial):
+    """The same without grpcio."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(target)
+        self._wires: list[Wire] = []
+
+    async def prepare(self, task: Task) -> Callable[[], Awaitable[Made]]:
+        """As that of grpcio; a call that fails is not repeated."""
+        while len(self._wires) < task.connections:
+            self._wires.append(await Wire.connect(self._target))
+        ready, wires = await self._requests(task), self._wires[: task.connections]
+        for number, wire in enumerate(wires):
+            wire.prepare(PATHS[task.call], ready[number :: len(wires)], max(1, task.in_flight // len(wires)))
+
+        async def made() -> Made:
+            begun = time.monotonic()
+            answered = await asyncio.gather(*(wire.run() for wire in wires))
+            ended = time.monotonic()
+            latencies_us = [latency for each in answered for latency in each.latencies_us]
+            messages = [message for each in answered for message in each.messages]
+            return Made(begun, ended, latencies_us, granted(task.call, messages), sum(not each for each in messages))
+
+        return made
+
+    async def close(self) -> None:
+        """Close them."""
+        await super().close()
+        for wire in self._wires:
+            wire.close()
+
+
+async def serve_tasks(dial: Dial) -> None:
     """Read a task, prepare it and say so; at the next line make the calls and tell; until standard input ends."""
     loop = asyncio.get_running_loop()
-    options = [
-        ("grpc.max_send_message_length", -1),
-        ("grpc.max_receive_message_length", -1),
-        ("grpc.use_local_subchannel_pool", 1),
-    ]
-    async with AsyncExitStack() as stack:
-        channels: list[grpc.aio.Channel] = []
-        directory = Directory()
+    try:
         while line := await loop.run_in_executor(None, sys.stdin.readline):
-            task = Task(**json.loads(line))
-            while len(channels) < task.connections:
-                channels.append(await stack.enter_async_context(grpc.aio.insecure_channel(target, options=options)))
-                await channels[-1].channel_ready()
-            if task.call == COLUMNS:
-                await directory.learn(channels[0], World(**task.world))
-            ready = list(requests(task, directory))
+            made = await dial.prepare(Task(**json.loads(line)))
             print("ready", flush=True)
             await loop.run_in_executor(None, sys.stdin.readline)
-            print(json.dumps(asdict(await make(channels[: task.connections], task, ready))), flush=True)
+            print(json.dumps(asdict(await made())), flush=True)
+    finally:
+        await dial.close()
+
+
+async def main() -> None:
+    """As the command line says."""
+    await serve_tasks(WireDial(sys.argv[1]) if "wire" in sys.argv[2:] else Dial(sys.argv[1]))
 
 
 if __name__ == "__main__":
     import uvloop
 
-    uvloop.run(serve_tasks(sys.argv[1]))
+    uvloop.run(main())

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.chart import SHOWN, draw
 from benchmarks.history import BUSY, Note, Run, earlier_figures
+from benchmarks.peers.postgres import PostgresPeer, postgres_peer
+from benchmarks.peers.redis import RedisMissingError, RedisPeer, redis_peer
 from benchmarks.stocking import journaled
 from benchmarks.world import LARGE, SMALL, World
+from engine.proof.torture.postgres import PostgresMissingError
 from tests.postgres import PostgresServer, postgres_server
 
 RUN = pytest.StashKey[Run]()
@@ -50,6 +54,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         )
     if not (config.getoption("--small") or config.getoption("--no-history")):
         run.append_to()
+        figures = earlier_figures()
+        if any(figure.name in SHOWN for figure in run.figures):
+            draw(figures)
 
 
 @pytest.fixture
@@ -89,6 +96,28 @@ def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server of this run's own; skips when there is none to be had."""
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_store(world: World) -> Iterator[PostgresPeer]:
+    """PostgreSQL with the schema of the peer and the world in it; recounted at the end."""
+    try:
+        with postgres_peer(world) as peer:
+            yield peer
+            peer.check()
+    except PostgresMissingError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def redis_store(world: World) -> Iterator[RedisPeer]:
+    """Redis with the world in it; recounted at the end."""
+    try:
+        with redis_peer(world) as peer:
+            yield peer
+            peer.check()
+    except RedisMissingError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

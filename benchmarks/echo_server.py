@@ -22,8 +22,6 @@ from stockpool.v1 import reservations_pb2 as pb
 from stockpool.v1 import types_pb2
 
 ECHO = "/benchmarks.Echo/Echo"
-HELD_MAX = 1 << 22
-"""Reservations that are open at a time: at their rate a run holds more than a store does."""
 
 
 def sample_response() -> pb.ReserveResponse:
@@ -95,7 +93,6 @@ def main() -> None:
         journal=sys.argv[1],
         port=0,
         log_level="warning",
-        limits={"open_reservations_max": HELD_MAX, "reservation_legs_max": 2 * HELD_MAX},
     )
     app.Server = EchoServer  # type: ignore[attr-defined]  # all else is wired as in production
     app.run(settings, on_ready=lambda ready: print(ready.target, flush=True), stop_on_eof=True)

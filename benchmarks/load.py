@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,12 @@ _SEEDS = count(1)
 
 SERVE = (sys.executable, "-m", "engine", "serve", "--port", "0", "--json", "--stop-on-eof", "--journal")
 """The command of a server, but for the url of its journal. It tells in a line of JSON when it answers calls."""
+LIMITS = {
+    "STOCKPOOL_LIMITS__CELLS_MAX": str(1 << 25),
+    "STOCKPOOL_LIMITS__OPEN_RESERVATIONS_MAX": str(1 << 23),
+    "STOCKPOOL_LIMITS__RESERVATION_LEGS_MAX": str(1 << 25),
+}
+"""Environment of a server that is loaded: batches hold millions of reservations in a few seconds, and none ends before the benchmark does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +60,13 @@ class Load:
     callers: list[subprocess.Popen[str]]
     world: World
 
-    def run(self, call: str, calls: int, in_flight: int, *, pickup: bool = False, hot: bool = False) -> Measured:
-        """``calls`` calls in all, ``in_flight`` at a time, shared evenly by the callers."""
+    def run(
+        self, call: str, calls: int, in_flight: int, *, pickup: bool = False, hot: bool = False, connections: int = 1
+    ) -> Measured:
+        """``calls`` calls in all, ``in_flight`` at a time, shared evenly by the callers, with so many connections of each."""
         share = min(len(self.callers), in_flight)
-        return self._make([self._task(call, calls // share, in_flight // share, pickup=pickup, hot=hot)] * share)[0]
+        task = self._task(call, calls // share, in_flight // share, pickup=pickup, hot=hot, connections=connections)
+        return self._make([task] * share)[0]
 
     def crowd(self, call: str, calls: int, in_flight: int, connections: int, for_s: float) -> tuple[Measured, Measured]:
         """A crowd for a time, and one caller who makes one call after another beside it: in a process of its own, the last one, so that
@@ -114,13 +124,18 @@ def _measured(made: list[Made], server_cpu_s: float) -> Measured:
 
 
 @contextmanager
-def loaded(command: list[str], world: World, callers: int) -> Iterator[Load]:
-    """Start the server that ``command`` runs, which says where it listens and ends with its standard input, and its callers."""
+def loaded(command: list[str], world: World, callers: int, *, wire: bool = False) -> Iterator[Load]:
+    """Start the server that ``command`` runs, which says where it listens and ends with its standard input, and its callers.
+
+    ``wire``: callers that need less of the processors than grpcio's client, for servers that answer more than it asks.
+    """
     with ExitStack() as stack:
-        server = stack.enter_context(piped(command))
-        target = hear(server)
+        server = stack.enter_context(piped(command, os.environ | LIMITS))
+        told = hear(server)
+        target = json.loads(told)["target"] if told.startswith("{") else told
         processes = [
-            stack.enter_context(piped([sys.executable, "-m", "benchmarks.caller", target])) for _ in range(callers)
+            stack.enter_context(piped([sys.executable, "-m", "benchmarks.caller", target, *["wire"] * wire]))
+            for _ in range(callers)
         ]
         yield Load(server, processes, world)
 
@@ -164,6 +179,7 @@ def _file(file: IO[Any] | None) -> IO[Any]:
 
 
 def cpu_s(process: subprocess.Popen[str]) -> float:
-    """Processor seconds that a process has taken, all threads together."""
-    times = psutil.Process(process.pid).cpu_times()
-    return float(times.user + times.system)
+    """Processor seconds that a process has taken, all threads together, with the processes that it has started and that run."""
+    first = psutil.Process(process.pid)
+    times = [one.cpu_times() for one in (first, *first.children(recursive=True))]
+    return float(sum(one.user + one.system for one in times))

@@ -17,7 +17,7 @@ from engine.model.network import Channel, Node, RateCard, Region, RoutingPolicy,
 from engine.model.outcomes import FulfillmentKind, Outcome
 
 BEGIN_NS = 1_700_000_000_000_000_000
-UNITS = 1_000_000
+UNITS = 1_000_000_000
 ROWS = 20_000
 """Rows of one ImportStock, entries of one PutSkus."""
 SERVICE = "ground"
@@ -95,12 +95,17 @@ def make_machine(world: World, limits: Limits | None = None) -> Machine:
 Decide = Callable[[m.Command], Decision]
 
 
-def journaled(url: str, world: World, play: Callable[[Decide], Iterator[None]] | None = None) -> Machine:
+def journaled(
+    url: str,
+    world: World,
+    play: Callable[[Decide], Iterator[None]] | None = None,
+    limits: Limits | None = None,
+) -> Machine:
     """Journal the world at ``url``, then what ``play`` decides through the function it is given, as a writer would have.
 
     A record ends where ``play`` yields. Returns the machine that decided.
     """
-    machine = Machine(Limits())
+    machine = Machine(limits or Limits())
     with closing(open_journal(url)) as journal:
         for command in (*network(world), *stock(world)):
             append(journal, [decide(machine, command)])

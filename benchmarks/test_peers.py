@@ -8,51 +8,24 @@ expires what it holds or tells anybody what happened, as Stockpool does.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import median
 
-import pytest
-
-from benchmarks.caller import BATCH, BATCH_ITEMS, RESERVE
+from benchmarks.caller import BATCH_ITEMS, COLUMNS, RESERVE
 from benchmarks.history import Note
 from benchmarks.load import Load, loaded
 from benchmarks.peers import naive_orm
-from benchmarks.peers.postgres import DATABASE, PostgresPeer, postgres_peer
-from benchmarks.peers.redis import Ran, RedisMissingError, RedisPeer, redis_peer
+from benchmarks.peers.postgres import DATABASE, PostgresPeer
+from benchmarks.peers.redis import Ran, RedisPeer
+from benchmarks.rates import Rates
 from benchmarks.world import World
-from engine.proof.torture.postgres import PostgresMissingError
 
 ROUNDS = 3
 IN_FLIGHT = 2
 """Batches at a time, of Stockpool and of the procedure."""
-CLIENTS = (16, 32, 64)
 FUNCTIONS = ("reserve_each", "reserve_all")
 UNARY_IN_FLIGHT = 64
 CONNECTIONS = (8, 16, 32)
 THREADS = 16
-
-
-@pytest.fixture(scope="module")
-def postgres_store(world: World) -> Iterator[PostgresPeer]:
-    """PostgreSQL with the schema of the peer and the world in it."""
-    try:
-        with postgres_peer(world) as peer:
-            yield peer
-            peer.check()
-    except PostgresMissingError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def redis_store(world: World) -> Iterator[RedisPeer]:
-    """Redis with the world in it."""
-    try:
-        with redis_peer(world) as peer:
-            yield peer
-            peer.check()
-    except RedisMissingError as error:
-        pytest.skip(str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,40 +40,12 @@ class Sizes:
     @classmethod
     def of(cls, scale: float) -> Sizes:
         """The full work, or a share of it."""
-        return cls(max(4, int(200 * scale)), max(1, int(3 * scale)), max(2_000, int(60_000 * scale)))
+        return cls(max(4, int(600 * scale)), max(1, int(3 * scale)), max(2_000, int(60_000 * scale)))
 
 
-class Rates:
-    """Reservations a second by name, a list over the rounds."""
-
-    def __init__(self) -> None:
-        self._rates: dict[str, list[float]] = {}
-
-    def add(self, name: str, per_s: float) -> None:
-        """One round's."""
-        self._rates.setdefault(name, []).append(per_s)
-
-    def of(self, name: str) -> float:
-        """The median over the rounds."""
-        return median(self._rates[name])
-
-    def best(self, *names: str) -> str:
-        """The name with the highest median."""
-        return max(names, key=self.of)
-
-    def over(self, name: str, other: str) -> float:
-        """The median of the rounds' ratios."""
-        return median(one / two for one, two in zip(self._rates[name], self._rates[other], strict=True))
-
-    def note(self, note: Note) -> None:
-        """Note every median as ``<name>_per_s``."""
-        for name in self._rates:
-            note(f"{name}_per_s", self.of(name), "1/s")
-
-
-def batch_per_s(load: Load, calls: int, *, hot: bool = False) -> float:
-    """Reservations a second of Stockpool in batches at a node; every one was granted."""
-    made = load.run(BATCH, calls, IN_FLIGHT, pickup=True, hot=hot)
+def batch_per_s(load: Load, calls: int) -> float:
+    """Reservations a second of Stockpool in columns of 1,000, at a node; every one was granted."""
+    made = load.run(COLUMNS, calls, IN_FLIGHT, pickup=True)
     assert made.granted == made.calls * BATCH_ITEMS, "a reservation was refused"
     return made.calls_per_s * BATCH_ITEMS
 
@@ -118,7 +63,7 @@ def test_batch_over_postgres(
     world: World, stocked_url: str, postgres_store: PostgresPeer, scale: float, note: Note
 ) -> None:
     sizes, peer, rates = Sizes.of(scale), postgres_store, Rates()
-    clients = max(CLIENTS, key=lambda count: peer.one_at_a_time(count, sizes.pgbench_s).calls_per_s)
+    clients = peer.best_clients(sizes.pgbench_s)
     function = max(FUNCTIONS, key=lambda name: peer.many_at_a_time(name, IN_FLIGHT, sizes.pgbench_s).calls_per_s)
     with loaded([sys.executable, "-m", "benchmarks.echo_server", stocked_url], world, callers=1) as load:
         batch_per_s(load, sizes.batches)

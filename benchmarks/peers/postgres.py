@@ -20,6 +20,7 @@ from engine.proof.torture.postgres import PostgresServer
 SCHEMA = Path(__file__).with_name("schema.sql")
 DATABASE = "peer"
 BATCH_ITEMS = 1_000
+CLIENTS = (16, 32, 64)
 SCRIPTS = 32
 """Different batches that a run sends, again and again."""
 LINES = 2
@@ -67,6 +68,10 @@ class PostgresPeer:
         ran = self._pgbench([_script(self.world, hot=hot)], clients, for_s)
         self._granted += ran.calls
         return ran
+
+    def best_clients(self, for_s: int) -> int:
+        """The number of clients that ``one_at_a_time`` is fastest with here; each of ``CLIENTS`` is tried for so many seconds."""
+        return max(CLIENTS, key=lambda clients: self.one_at_a_time(clients, for_s).calls_per_s)
 
     def many_at_a_time(self, function: str, clients: int, for_s: int) -> Ran:
         """``reserve_each`` or ``reserve_all``: 1,000 reservations a call."""

@@ -29,6 +29,7 @@ COMMANDS = {
         "engine.cli.torture:torture",
         "Kill a real server under load again and again, and prove that nothing was lost.",
     ),
+    "bench": ("engine.cli.bench:bench", "Put a load on a server: what it takes, and how long its callers wait."),
     "snapshot": (
         "engine.cli.snapshots:snapshot",
         "Make a snapshot of a journal, or follow it and make them now and then.",

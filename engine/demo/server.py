@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,10 +32,11 @@ class ServerProcess:
 
     target = ""
 
-    def __init__(self, journal_url: str, log: Path) -> None:
-        """``log`` takes what the server writes to its standard error."""
+    def __init__(self, journal_url: str, log: Path, settings: Mapping[str, str] | None = None) -> None:
+        """``log`` takes what the server writes to its standard error; ``settings`` are variables of its environment."""
         self.journal_url = journal_url
         self._log = log
+        self._settings = dict(settings or {})
         self._process: Process | None = None
 
     async def __aenter__(self) -> Self:
@@ -63,7 +65,7 @@ class ServerProcess:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=log,
-                env=_environment(),
+                env=_environment() | self._settings,
                 start_new_session=True,
             )
         assert self._process.stdout is not None
