@@ -12,9 +12,10 @@ from typing import Any, Self
 import grpc
 
 from engine.client.attempts import IMPORT_TIMEOUT_S, Attempts, Events, Offers, Place, import_message, repeatable
-from engine.client.calls import IMPORT_PATH, STREAM_PATHS, AwaitedCalls, ResponseT
+from engine.client.calls import IMPORT_PATH, RESERVE_PATH, STREAM_PATHS, AwaitedCalls, ResponseT
 from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import inventory_pb2 as inventory
+from stockpool.v1 import reservations_pb2 as reservations
 
 
 class AsyncClient(AwaitedCalls):
@@ -115,6 +116,30 @@ class AsyncClient(AwaitedCalls):
                 return
             finally:
                 call.cancel()  # frees the stream when the reader stops early; nothing to do when it has ended
+
+    async def stream_reserve(
+        self, requests: AsyncIterable[reservations.StreamReserveRequest], *, timeout_s: float | None = None
+    ) -> AsyncGenerator[reservations.StreamReserveResponse, None]:
+        """StreamReserve: the answers, in the order of the requests; each of these has a request id of its own.
+
+        When the connection fails the stream ends: only its caller knows what was asked and not answered, and may ask that again under the
+        same request ids. Close the generator when you stop before its end.
+        """
+        attempts = Attempts("StreamReserve", timeout_s, 0, self.targets)
+        invoke: Any = self.channel_at(attempts.at()).stream_stream(
+            RESERVE_PATH,
+            request_serializer=reservations.StreamReserveRequest.SerializeToString,
+            response_deserializer=reservations.StreamReserveResponse.FromString,
+        )
+        call = invoke(requests, timeout=attempts.remaining_s, metadata=self.metadata)
+        try:
+            async for response in call:
+                yield response
+        except grpc.RpcError as error:
+            attempts.pause_s(error)  # raises what the error means: there is no other attempt
+            raise
+        finally:
+            call.cancel()
 
     async def close(self) -> None:
         """Close the connections; calls under way are cancelled, and there can be no others."""

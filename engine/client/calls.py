@@ -33,6 +33,7 @@ STREAM_PATHS = {
     "StreamEvents": "/stockpool.v1.AdminService/StreamEvents",
     "WatchAvailability": "/stockpool.v1.InventoryService/WatchAvailability",
 }
+RESERVE_PATH = "/stockpool.v1.ReservationService/StreamReserve"
 
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
@@ -213,6 +214,11 @@ class Calls:
     )
     get_indexes = Unary("NetworkService", network.GetIndexesRequest, network.GetIndexesResponse)
 
+    batch_adjust_stock = Unary(
+        "InventoryService", inventory.BatchAdjustStockRequest, inventory.BatchAdjustStockResponse
+    )
+    batch_release = Unary("ReservationService", reservations.BatchReleaseRequest, reservations.BatchReleaseResponse)
+    batch_commit = Unary("OrderService", orders.BatchCommitRequest, orders.BatchCommitResponse)
     adjust_stock = Unary("InventoryService", inventory.AdjustStockRequest, inventory.AdjustStockResponse)
     set_stock = Unary("InventoryService", inventory.SetStockRequest, inventory.SetStockResponse)
     receive_stock = Unary("InventoryService", inventory.ReceiveStockRequest, inventory.ReceiveStockResponse)

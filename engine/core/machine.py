@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.core import (
     audit,
+    batch_commands,
     fulfillment,
     network,
     options,
@@ -83,6 +84,9 @@ def _cases(pool: Pool, planner: Planner) -> dict[type[m.Command], _Case]:
         ),
         m.ExtendReservation: _Case(kind.EXTEND_RESERVATION, lambda x, now: reservations.decide_extend(pool, x, now)),
         m.ReleaseReservation: _Case(kind.RELEASE_RESERVATION, lambda x, _: reservations.decide_release(pool, x)),
+        m.BatchRelease: _Case(kind.BATCH_RELEASE, lambda x, _: batch_commands.decide_batch_release(pool, x)),
+        m.BatchAdjustStock: _Case(kind.BATCH_ADJUST_STOCK, lambda x, _: batch_commands.decide_batch_adjust(pool, x)),
+        m.BatchCommit: _Case(kind.BATCH_COMMIT, lambda x, now: batch_commands.decide_batch_commit(pool, x, now)),
         m.PlaceOrder: _Case(kind.PLACE_ORDER, lambda x, now: orders.decide_place(pool, planner, x, now)),
         m.IngestOrder: _Case(kind.INGEST_ORDER, lambda x, now: orders.decide_ingest(pool, planner, x, now)),
         m.ReleaseOrder: _Case(kind.RELEASE_ORDER, lambda x, now: waiting.decide_release(pool, planner, x, now)),

@@ -26,6 +26,25 @@ from engine.pool.pool import Pool
 from engine.pool.reservations import CLOSED_OUTCOME, Held, Reservation
 
 
+class Earlier:
+    """Orders that the same decision has made before, of reservations."""
+
+    def __init__(self) -> None:
+        self.order_ids: dict[str, int] = {}
+        """By key."""
+        self.reservation_ids: set[int] = set()
+        self.work_count = 0
+
+    def note(self, order: Order, reservation_id: int) -> None:
+        """One more."""
+        self.order_ids[order.order_key] = order.order_id
+        self.reservation_ids.add(reservation_id)
+        self.work_count += len(order.fulfillment_order_ids)
+
+
+_NOTHING = Earlier()
+
+
 def _new_order(
     pool: Pool, question: Question, command: PlaceOrder | IngestOrder, postal_code: str, now_ns: int
 ) -> Order:
@@ -103,7 +122,7 @@ def decide_place(pool: Pool, planner: Planner, command: PlaceOrder, now_ns: int)
     if channel < 0:
         return Draft(OrderReply(Outcome.UNKNOWN_CHANNEL, command.channel_key))
     if command.claim is None:
-        return _place_reserved(pool, command, channel, now_ns)
+        return place_reserved(pool, command, channel, now_ns)
     question = ask(pool, command.claim, now_ns, books=True)
     refusal = _claim_refusal(pool, question, channel, command.order_key)
     if refusal is not None:
@@ -163,7 +182,9 @@ def shortages_of(lines: Sequence[OrderLine]) -> tuple[Shortage, ...]:
     )
 
 
-def _reserved_refusal(pool: Pool, command: PlaceOrder, channel: int, found: Reservation | None) -> OrderReply | None:
+def _reserved_refusal(
+    pool: Pool, command: PlaceOrder, channel: int, found: Reservation | None, earlier: Earlier
+) -> OrderReply | None:
     """Why a reservation cannot become this order, whatever it holds. The guards stand in the order of their outcomes' numbers."""
     for sku_key, _, _ in command.lines:
         if sku_key not in pool.names.skus.index_of:
@@ -178,18 +199,19 @@ def _reserved_refusal(pool: Pool, command: PlaceOrder, channel: int, found: Rese
             return OrderReply(Outcome.UNKNOWN_DESTINATION, command.postal_code)
     if found is None:
         return OrderReply(Outcome.UNKNOWN_RESERVATION, str(command.reservation_id))
-    duplicate = _duplicate(pool, channel, command.order_key)
-    if duplicate is None and found.state != ReservationState.HELD:
-        return OrderReply(CLOSED_OUTCOME[found.state], str(command.reservation_id))
-    return duplicate
+    existing = earlier.order_ids.get(command.order_key) or pool.orders.order_of_key(channel, command.order_key)
+    if existing:
+        return OrderReply(Outcome.DUPLICATE_ORDER, command.order_key, existing_order_id=existing)
+    state = ReservationState.COMMITTED if found.reservation_id in earlier.reservation_ids else found.state
+    return None if state == ReservationState.HELD else OrderReply(CLOSED_OUTCOME[state], str(command.reservation_id))
 
 
-def _place_reserved(pool: Pool, command: PlaceOrder, channel: int, now_ns: int) -> Draft:
+def place_reserved(pool: Pool, command: PlaceOrder, channel: int, now_ns: int, earlier: Earlier = _NOTHING) -> Draft:
     """Turn a reservation into an order; units that the order does not take are given back."""
     found = pool.reservations.get(command.reservation_id)
     if found is not None and found.channel_index != channel:
         found = None  # another channel's reservation is not this caller's to take, nor to know of
-    refusal = _reserved_refusal(pool, command, channel, found)
+    refusal = _reserved_refusal(pool, command, channel, found, earlier)
     if refusal is not None or found is None:
         return Draft(refusal or OrderReply(Outcome.UNKNOWN_RESERVATION))
     taken = _taken(pool, command.lines, found)
@@ -218,10 +240,11 @@ def _place_reserved(pool: Pool, command: PlaceOrder, channel: int, now_ns: int) 
     made = routing_of(pool, CommandKind.PLACE_ORDER, cost)
     made = made._replace(reservation_id=found.reservation_id, reserved_ns=found.created_ns)
     order = _new_order(pool, question, command, postal_code, now_ns)
-    order = order._replace(lines=_lines(asked, legs), routings=(made,))
+    order_id = order.order_id + len(earlier.order_ids)
+    order = order._replace(order_id=order_id, lines=_lines(asked, legs), routings=(made,))
     effects: list[EffectRow] = [(c.OP_CLOSE, found.reservation_id, ReservationState.COMMITTED, 0, 0, 0)]
     reply = OrderReply(Outcome.OK, "", None, cost)
-    return _draft(pool, order, legs, packages, reply, effects)
+    return _draft(pool, order, legs, packages, reply, effects, after=earlier.work_count)
 
 
 def _taken(pool: Pool, lines: PricedLines, found: Reservation) -> tuple[list[tuple[int, int, int]], list[Held]] | str:

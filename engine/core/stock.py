@@ -1,6 +1,7 @@
 """Deciding what happens to stock outside orders: adjustments, counts, receipts, till sales, imports."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from engine.model.commands import AdjustStock, ImportStock, Lines, ReceiveStock,
 from engine.model.decisions import Document, EffectRow, SourcePut
 from engine.model.outcomes import Outcome, StockReason
 from engine.model.replies import Cell, ImportReply, Plain, RowRefusal, SaleReply, StockReply
+from engine.pool.names import Registry
 from engine.pool.pool import Pool
 from engine.pool.stock import CapacityExhausted, move
 
@@ -197,10 +199,9 @@ def decide_sale(pool: Pool, planner: Planner, command: RecordSale, now_ns: int) 
 
 def decide_import(pool: Pool, command: ImportStock) -> Draft:
     """Set many cells: rows with unknown keys or stale numbers are refused one by one, or all with ``all_or_nothing``."""
-    count = len(command.sku_keys)
-    nodes_in = command.node_keys * count if len(command.node_keys) == 1 else command.node_keys
-    skus = np.fromiter(map(pool.names.skus.find, command.sku_keys), dtype=np.int64, count=count)
-    nodes = np.fromiter(map(pool.names.nodes.find, nodes_in), dtype=np.int64, count=count)
+    count = command.row_count
+    skus = found_in(pool.names.skus, command.sku_keys, command.sku_indexes, count)
+    nodes = found_in(pool.names.nodes, command.node_keys, command.node_indexes, count)
     refused = np.where(skus < 0, int(Outcome.UNKNOWN_SKU), np.where(nodes < 0, int(Outcome.UNKNOWN_NODE), 0))
     good = np.flatnonzero(refused == 0)
     source = -1
@@ -215,7 +216,7 @@ def decide_import(pool: Pool, command: ImportStock) -> Draft:
         stale = command.source_seq <= pool.state[7][source, slots]
         refused[good[stale]] = Outcome.STALE_SOURCE
         good, slots = good[~stale], slots[~stale]
-    refusals = _refusals(command, nodes_in, refused)
+    refusals = _refusals(command, refused)
     refused_count = count - good.size
     if command.all_or_nothing and refused_count:
         return Draft(ImportReply(Outcome.BATCH_REFUSED, "", count, 0, refusals))
@@ -228,10 +229,19 @@ def decide_import(pool: Pool, command: ImportStock) -> Draft:
     return Draft(reply, effects, documents, command.reference)
 
 
-def _refusals(command: ImportStock, node_keys: tuple[str, ...], refused: Integers) -> tuple[RowRefusal, ...]:
-    subjects = {Outcome.UNKNOWN_SKU: command.sku_keys, Outcome.UNKNOWN_NODE: node_keys}
+def found_in(registry: Registry, keys: Sequence[str], indexes: Sequence[int], rows: int) -> Integers:
+    """Indexes of a column of keys or of indexes, −1 for an unknown key, spread over all rows when there is one."""
+    found = np.array([registry.find(key) for key in keys] if len(keys) else indexes, dtype=np.int64)
+    return np.full(rows, found[0], dtype=np.int64) if len(found) == 1 else found
+
+
+def _refusals(command: ImportStock, refused: Integers) -> tuple[RowRefusal, ...]:
+    # What an index speaks of is known, hence these are columns of keys.
+    subjects = {Outcome.UNKNOWN_SKU: command.sku_keys, Outcome.UNKNOWN_NODE: command.node_keys}
     return tuple(
-        RowRefusal(row, outcome, subjects[outcome][row] if outcome in subjects else command.source_key)
+        RowRefusal(
+            row, outcome, subjects[outcome][row % len(subjects[outcome])] if outcome in subjects else command.source_key
+        )
         for row, outcome in (
             (int(row), Outcome(int(refused[row]))) for row in np.flatnonzero(refused)[:REFUSALS_TOLD_MAX]
         )
@@ -265,7 +275,7 @@ def _import_effects(pool: Pool, command: ImportStock, good: Integers, slots: Int
     last = _last_of_each(slots)
     wanted = np.array(command.on_hand_units, dtype=np.int64)[good[last]]
     parts.append(_count_rows(slots[last], c.ON_HAND, cells[c.ON_HAND, slots[last]], wanted))
-    if command.safety_stock_units:
+    if len(command.safety_stock_units):
         # A row of −1 says nothing, hence the last one that does speaks for the cell.
         wanted = np.array(command.safety_stock_units, dtype=np.int64)[good]
         said, wanted = slots[wanted >= 0], wanted[wanted >= 0]

@@ -20,6 +20,8 @@ FETCH_FROM: Final = 8
 CELLS_FETCHED: Final = 8
 """Cells of a SKU that are fetched for a shipped item."""
 PICKUP_NEEDS: Final = c.FLAG_OPEN | c.FLAG_PICKUP
+RELEASED: Final = 3
+"""RES_STATE of a reservation that was given back."""
 ASK: Final = -1
 """ITEM_OUTCOME of an item of which the columns do not tell all."""
 
@@ -90,3 +92,69 @@ def fetch_stock(stock: Stock, items: Integers, lines: Integers, kept: Integers) 
                 slot = index[position] & SLOT_MASK
                 seen += cells[c.ATF, slot] + cells[c.PENDING, slot] + cells[c.RESERVED, slot]
     kept[0] = seen
+
+
+@kernel(types.int64(types.Tuple([MATRIX, VECTOR]), VECTOR, types.int64, VECTOR, MATRIX), allocates=True)
+def plan_releases(
+    held: tuple[Integers, Integers], ids: Integers, channel: int, outcomes: Integers, effects: Integers
+) -> int:
+    """Which of the reservations ``ids`` of a channel can be released now, each once: ``outcomes`` of all, and OP_CLOSE rows from ``effects[1]`` on.
+
+    ``held``: the reservations' columns, and by RES_STATE the outcome of asking to release one (entry 0: it is not known). Returns the
+    rows in use.
+    """
+    reservations, told = held
+    size = np.int64(16)
+    while size < 2 * ids.size:
+        size *= 2
+    seen = np.zeros(size, dtype=np.int64)  # a hash set: ids are counters, so that their low bits differ
+    row = np.int64(1)
+    for i in range(ids.size):
+        wanted = ids[i]
+        column = wanted % reservations.shape[1]
+        if wanted < 1 or reservations[c.RES_ID, column] != wanted or reservations[c.RES_CHANNEL, column] != channel:
+            outcomes[i] = told[0]
+            continue
+        at = wanted & (size - 1)
+        while seen[at] != 0 and seen[at] != wanted:
+            at = (at + 1) & (size - 1)
+        if seen[at] == wanted:
+            outcomes[i] = told[RELEASED]
+            continue
+        outcomes[i] = told[reservations[c.RES_STATE, column]]
+        if reservations[c.RES_STATE, column] == c.STATE_HELD:
+            seen[at] = wanted
+            effects[row, 0] = c.OP_CLOSE
+            effects[row, 1] = wanted
+            effects[row, 2] = RELEASED
+            row += 1
+    return row
+
+
+@kernel(types.int64(MATRIX, types.int64, VECTOR, VECTOR, VECTOR))
+def plan_adjusts(cells: Integers, quantity: int, slots: Integers, deltas: Integers, balances: Integers) -> int:
+    """Change a quantity of cells row by row, as far as it does not fall below zero; a row that lowers one that is below zero already is
+    refused, one that brings it up is not.
+
+    ``slots``: −1 for a row that is refused anyway. A row that is refused gets slot −1 as well; ``balances`` the quantity after
+    each row. Uses the PENDING row, which is zero again on return. Returns how many rows were refused here.
+    """
+    refused = np.int64(0)
+    for i in range(slots.size):
+        slot = slots[i]
+        if slot < 0:
+            continue
+        balance = cells[quantity, slot] + cells[c.PENDING, slot]
+        balances[i] = balance
+        if deltas[i] < 0 and balance + deltas[i] < 0:
+            slots[i] = ~slot
+            refused += 1
+            continue
+        cells[c.PENDING, slot] += deltas[i]
+        balances[i] = balance + deltas[i]
+    for i in range(slots.size):
+        if slots[i] >= 0:
+            cells[c.PENDING, slots[i]] = 0
+        else:
+            slots[i] = -1
+    return refused

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from engine.model.outcomes import FulfillmentKind
 
+Numbers: TypeAlias = Any
+"""Whole numbers: a sequence, or int64[n]."""
 Lines = tuple[tuple[str, int], ...]
 """(SKU key, units) a line."""
 
@@ -109,11 +111,11 @@ class ClaimArrays:
     ttl_ns: int
     allow_partial: bool
     due_day: int
-    line_counts: Any
+    line_counts: Numbers
     sku_keys: Sequence[str]
-    sku_indexes: Any
-    units: Any
-    node_indexes: Any
+    sku_indexes: Numbers
+    units: Numbers
+    node_indexes: Numbers
     node_keys: Sequence[str]
     postal_codes: Sequence[str]
 

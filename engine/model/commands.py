@@ -4,15 +4,22 @@ Keys are text here, exactly as the caller wrote them; the core turns them into i
 body, so that a reused request id with another body is seen.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from engine.model.claims import Claim, ClaimArrays, ClaimColumns, Lines
+from engine.model.claims import Claim, ClaimArrays, ClaimColumns, Lines, Numbers
 from engine.model.network import Channel, Node, RateCard, RoutingPolicy, Sku, ZoneChart
 from engine.model.orders import ReceivedItem
 from engine.model.outcomes import Quantity, RejectReason, StockReason
 
-__all__ = ["Claim", "ClaimArrays", "ClaimColumns", "Lines"]  # of another module, and part of what commands say
+__all__ = [
+    "Claim",
+    "ClaimArrays",
+    "ClaimColumns",
+    "Lines",
+    "Numbers",
+]  # of another module, and part of what commands say
 
 PricedLines = tuple[tuple[str, int, int], ...]
 """(SKU key, units, unit price in micros) a line."""
@@ -98,6 +105,23 @@ class AdjustStock(Command):
     reference: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchAdjustStock(Command):
+    """Columns of equal length; those of nodes and differences may have one entry for all rows. Of keys and indexes one column is empty each;
+    indexes are known to exist.
+    """
+
+    sku_keys: Sequence[str]
+    sku_indexes: Numbers
+    node_keys: Sequence[str]
+    node_indexes: Numbers
+    delta_units: Numbers
+    quantity: Quantity
+    reason: StockReason
+    reference: str = ""
+    all_or_nothing: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class SetStock(Command):
     """``None`` leaves a quantity unchanged; ``source_key`` empty: no feed speaks."""
@@ -128,18 +152,27 @@ class RecordSale(Command):
     reference: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ImportStock(Command):
-    """Columns of equal length; ``node_keys`` may have one entry for all rows, ``safety_stock_units`` may be empty (−1: leave)."""
+    """Columns of equal length; that of nodes may have one entry for all rows, ``safety_stock_units`` may be empty (−1: leave). Of keys and
+    indexes one column is empty each; indexes are known to exist.
+    """
 
-    sku_keys: tuple[str, ...]
-    node_keys: tuple[str, ...]
-    on_hand_units: tuple[int, ...]
-    safety_stock_units: tuple[int, ...] = ()
+    sku_keys: Sequence[str]
+    node_keys: Sequence[str]
+    on_hand_units: Numbers
+    safety_stock_units: Numbers = ()
     source_key: str = ""
     source_seq: int = 0
     all_or_nothing: bool = False
     reference: str = ""
+    sku_indexes: Numbers = ()
+    node_indexes: Numbers = ()
+
+    @property
+    def row_count(self) -> int:
+        """Rows."""
+        return len(self.on_hand_units)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +210,14 @@ class ReleaseReservation(Command):
     reservation_id: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchRelease(Command):
+    """Reservations of a channel end."""
+
+    channel_key: str
+    reservation_ids: Numbers
+
+
 @dataclass(frozen=True, slots=True)
 class PlaceOrder(Command):
     """``reservation_id`` 0: directly, by ``claim``; else ``claim`` is ``None``, ``lines`` may be empty (everything held), and
@@ -190,6 +231,16 @@ class PlaceOrder(Command):
     reservation_id: int = 0
     claim: Claim | None = None
     postal_code: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchCommit(Command):
+    """Columns of equal length: reservations that become orders with these keys. ``customer_keys`` may be empty."""
+
+    channel_key: str
+    reservation_ids: Numbers
+    order_keys: Sequence[str]
+    customer_keys: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

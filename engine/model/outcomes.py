@@ -217,6 +217,9 @@ class CommandKind(IntEnum):
     ACTIVATE_ROUTING_POLICY = 29
     RELEASE_ORDER = 30
     REROUTE_ORDER = 31
+    BATCH_RELEASE = 32
+    BATCH_ADJUST_STOCK = 33
+    BATCH_COMMIT = 34
 
 
 class DropReason(IntEnum):

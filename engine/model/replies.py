@@ -145,6 +145,17 @@ class BatchReserveReply(NamedTuple):
     packed: bytes = b""
 
 
+class BatchReply(NamedTuple):
+    """BatchRelease, BatchAdjustStock, BatchCommit. ``columns`` and ``packed`` as in ``BatchReserveReply``; item by item the outcome, and of an
+    adjustment the quantity afterwards, of a commit the order's id. The other three columns are 0.
+    """
+
+    outcome: Outcome
+    subject: str = ""
+    columns: bytes = b""
+    packed: bytes = b""
+
+
 class ExtendReply(NamedTuple):
     """ExtendReservation."""
 
@@ -234,5 +245,8 @@ REPLY_OF: dict[CommandKind, type[Any]] = {
     CommandKind.ACTIVATE_ROUTING_POLICY: PolicyReply,
     CommandKind.RELEASE_ORDER: OrderReply,
     CommandKind.REROUTE_ORDER: RerouteReply,
+    CommandKind.BATCH_RELEASE: BatchReply,
+    CommandKind.BATCH_ADJUST_STOCK: BatchReply,
+    CommandKind.BATCH_COMMIT: BatchReply,
 }
 """The one reply type of each command, whatever its outcome."""

@@ -67,6 +67,12 @@ class Door:
             self._engine.closing.set()
         self._engine = None
 
+    def opened(self) -> Engine:
+        """The engine. Raises NotServing while there is none."""
+        if self._engine is None:
+            raise NotServing
+        return self._engine
+
     async def enter(self, context: Context, request: Message | Unreadable) -> Engine:
         """The engine, for a caller who may make this request.
 
@@ -75,7 +81,7 @@ class Door:
             Unauthenticated, PermissionDenied: the caller may not.
             InvalidRequest: what was sent is no such request.
         """
-        engine = self._opened()
+        engine = self.opened()
         credential = None if self.auth is None else self.auth.credential(context.invocation_metadata())
         if isinstance(request, Unreadable):
             request.refuse()
@@ -83,11 +89,6 @@ class Door:
             credential.require(request)
             await require_subject(credential, request, engine.writer, engine.names)
         return engine
-
-    def _opened(self) -> Engine:
-        if self._engine is None:
-            raise NotServing
-        return self._engine
 
     def client(self, context: Context) -> str:
         """Whose the call is, for what is limited by client: the name of the credential; the connection where there are none.
@@ -113,7 +114,7 @@ class Door:
     async def answer(self, context: Context, request: RequestT, entry: Entry[RequestT, ResponseT]) -> ResponseT:
         """One call from request to response."""
         try:
-            engine = self._opened()
+            engine = self.opened()
             client = self.client(context)
             self._requests.enter(client)
             try:

@@ -41,7 +41,7 @@ class ImportStream:
             return
         if len(self._ahead) >= MESSAGES_AHEAD:
             await self._settle()
-        self._ahead.append((len(part.sku_keys), await self._submit(part)))
+        self._ahead.append((part.row_count, await self._submit(part)))
 
     async def end(self) -> pb.ImportStockResponse:
         """There are no more messages."""
@@ -76,7 +76,7 @@ class ImportStream:
     def _require_fit(self, part: ImportStock, request_id: str) -> None:
         if request_id != self._request_id:
             raise InvalidRequest([Problem("request_id", "must be the same in every message of the stream")])
-        self._rows += len(part.sku_keys)
+        self._rows += part.row_count
         limit = self._engine.rules.limits.import_rows_per_stream_max
         if self._rows > limit:
             text = f"the stream has more than {limit} rows, the limit import_rows_per_stream_max; send several streams"

@@ -8,6 +8,7 @@ from contextlib import ExitStack, aclosing
 
 from engine.model.answers import MovementsAnswer
 from engine.service.convert import inventory as convert
+from engine.service.convert.batches import BATCH_ADJUST_STOCK
 from engine.service.convert.watching import watch as watched
 from engine.service.door import Context, Door, deadline, request_age_ns
 from engine.service.errors import InvalidRequest, Problem, abort
@@ -28,6 +29,12 @@ class Inventory(InventoryServiceServicer):
     async def AdjustStock(self, request: pb.AdjustStockRequest, context: Context) -> pb.AdjustStockResponse:
         """Changes a quantity by a difference."""
         return await self._door.answer(context, request, convert.ADJUST_STOCK)
+
+    async def BatchAdjustStock(
+        self, request: pb.BatchAdjustStockRequest, context: Context
+    ) -> pb.BatchAdjustStockResponse:
+        """Changes a quantity of many cells."""
+        return await self._door.answer(context, request, BATCH_ADJUST_STOCK)
 
     async def SetStock(self, request: pb.SetStockRequest, context: Context) -> pb.SetStockResponse:
         """Sets a quantity to a count."""

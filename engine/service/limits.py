@@ -47,7 +47,10 @@ class Limit(NamedTuple):
 
 _LONG = {"ImportStock", "PutChannels", "PutZoneChart"}
 _MANY = {
+    "BatchAdjustStock",
+    "BatchCommit",
     "BatchGetAvailability",
+    "BatchRelease",
     "BatchReserve",
     "GetIndexes",
     "PutNodes",
@@ -55,6 +58,7 @@ _MANY = {
     "ReceiveStock",
     "RecordSale",
     "SetPrices",
+    "StreamReserve",
 }
 _REFUSED = "; more is INVALID_ARGUMENT"
 _LATER = "; more is RESOURCE_EXHAUSTED with a delay after which to repeat"
@@ -96,7 +100,7 @@ _MEANINGS = {
     "inbox_wait_max_ns": f"Longest wait for an answer that a new request may expect, by the pace of late{_LATER}.",
     "client_requests_max": "Requests that one client has under way, but for streams; a client is a credential, or a connection where there "
     f"are none{_LATER}.",
-    "client_streams_max": f"StreamEvents, WatchAvailability and ImportStock that one client has open{_LATER}.",
+    "client_streams_max": f"StreamEvents, StreamReserve, WatchAvailability and ImportStock that one client has open{_LATER}.",
     "group_max": "Decisions that become durable in one step.",
 }
 

@@ -7,6 +7,7 @@ import asyncio
 from engine.follower.explanations import explain_order
 from engine.service.convert import explanations
 from engine.service.convert import orders as convert
+from engine.service.convert.batches import BATCH_COMMIT
 from engine.service.door import Context, Door
 from engine.service.errors import abort
 from engine.service.limits import EXPLAIN_REPLAY_MAX
@@ -33,6 +34,10 @@ class Orders(OrderServiceServicer):
     async def PlaceOrder(self, request: pb.PlaceOrderRequest, context: Context) -> pb.PlaceOrderResponse:
         """Makes an order."""
         return await self._door.answer(context, request, convert.PLACE_ORDER)
+
+    async def BatchCommit(self, request: pb.BatchCommitRequest, context: Context) -> pb.BatchCommitResponse:
+        """Makes orders of many reservations."""
+        return await self._door.answer(context, request, BATCH_COMMIT)
 
     async def IngestOrder(self, request: pb.IngestOrderRequest, context: Context) -> pb.IngestOrderResponse:
         """Books an order that was sold elsewhere."""

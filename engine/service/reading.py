@@ -14,7 +14,7 @@ from engine.service.admission import Admission
 from engine.service.convert import wire
 from engine.service.errors import InvalidRequest, Problem
 from engine.service.limits import longest_request
-from stockpool.v1.reservations_pb2 import BatchReserveRequest
+from stockpool.v1 import inventory_pb2, orders_pb2, reservations_pb2
 
 
 class Unreadable:
@@ -59,7 +59,14 @@ class Calls(grpc.GenericRpcHandler):
         return self._handlers.get(path)
 
 
-_COLUMNAR = {"BatchReserve": wire.reader(BatchReserveRequest)}
+_COLUMNAR = {
+    "BatchReserve": wire.reader(reservations_pb2.BatchReserveRequest),
+    "ImportStock": wire.reader(inventory_pb2.ImportStockRequest),
+    "StreamReserve": wire.stream_reader(),
+    "BatchRelease": wire.reader(reservations_pb2.BatchReleaseRequest),
+    "BatchAdjustStock": wire.reader(inventory_pb2.BatchAdjustStockRequest),
+    "BatchCommit": wire.reader(orders_pb2.BatchCommitRequest),
+}
 """Calls whose request may come in columns."""
 _NEVER_REFUSED = ".AdminService"
 """Whoever wants to know how a crowded server is gets an answer."""

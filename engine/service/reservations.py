@@ -2,13 +2,17 @@
 
 # ruff: noqa: N802 - methods are named by the contract
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from engine.service.convert import reservations as convert
+from engine.service.convert.batches import BATCH_RELEASE
 from engine.service.convert.entry import Entry
 from engine.service.convert.reservation_columns import BATCH_RESERVE_COLUMNS
 from engine.service.door import Context, Door
+from engine.service.errors import abort
 from engine.service.reading import Unreadable
+from engine.service.streams import ReserveStream
 from stockpool.v1 import reservations_pb2 as pb
 from stockpool.v1.reservations_pb2_grpc import ReservationServiceServicer
 
@@ -34,6 +38,22 @@ class Reservations(ReservationServiceServicer):
         """Holds units for many, in one decision."""
         return await self._door.answer(context, request, batch_entry(request))
 
+    async def StreamReserve(
+        self, request_iterator: AsyncIterator[pb.StreamReserveRequest], context: Context
+    ) -> AsyncIterator[pb.StreamReserveResponse]:
+        """Holds units for as long as requests come."""
+        stream: ReserveStream | None = None
+        try:
+            with self._door.stream(context):
+                stream = ReserveStream(self._door, context)
+                async for response in stream.answers(request_iterator):
+                    yield response
+        except Exception as error:  # noqa: BLE001 - see Door.answer
+            await abort(context, error)
+        finally:
+            if stream is not None:
+                await stream.drop()
+
     async def GetReservation(self, request: pb.GetReservationRequest, context: Context) -> pb.GetReservationResponse:
         """One reservation."""
         return await self._door.answer(context, request, convert.GET_RESERVATION)
@@ -49,3 +69,7 @@ class Reservations(ReservationServiceServicer):
     ) -> pb.ReleaseReservationResponse:
         """Gives the units back."""
         return await self._door.answer(context, request, convert.RELEASE_RESERVATION)
+
+    async def BatchRelease(self, request: pb.BatchReleaseRequest, context: Context) -> pb.BatchReleaseResponse:
+        """Gives the units of many back."""
+        return await self._door.answer(context, request, BATCH_RELEASE)

@@ -27,8 +27,8 @@ async def require_subject(credential: Credential, request: Any, writer: Writer, 
         PermissionDenied: it is another's.
     """
     fields = request.DESCRIPTOR.fields_by_name
-    if credential.nodes is not None and "columns" in fields:
-        for index in set(_nodes(request.columns)):
+    if credential.nodes is not None:
+        for index in set(_nodes(request.columns if "columns" in fields else request)):
             if 0 <= index < len(names.node_keys):  # else it is refused for what it is
                 credential.require_node(names.node_keys[index])
     work_id = reservation_id = order_id = 0

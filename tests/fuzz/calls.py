@@ -31,7 +31,7 @@ class Call:
     @property
     def is_command(self) -> bool:
         """Whether it may change anything: what only reads has no request id."""
-        return "request_id" in self.request.fields_by_name
+        return "request_id" in self.request.fields_by_name or self.name == "StreamReserve"
 
 
 def _calls() -> tuple[Call, ...]:

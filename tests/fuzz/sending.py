@@ -65,9 +65,12 @@ async def send(
     """
     common: dict[str, Any] = {"timeout": timeout_s, "metadata": metadata}
     try:
-        if call.streams_in:
+        if call.streams_in and call.streams_out:
+            both: Any = channel.stream_stream(call.path)
+            parts: tuple[bytes, ...] = tuple([part async for part in both(_each(messages), **common)])
+        elif call.streams_in:
             stream: Any = channel.stream_unary(call.path)
-            parts: tuple[bytes, ...] = (await stream(_each(messages), **common),)
+            parts = (await stream(_each(messages), **common),)
         elif call.streams_out:
             events: Any = channel.unary_stream(call.path)
             parts = await _first_parts(events(messages[0], **common), silent_s)

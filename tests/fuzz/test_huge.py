@@ -57,7 +57,7 @@ async def test_longer_than_any_request(world: World, call: Call) -> None:
         return
     assert (error.code, error.reason) == (StatusCode.INVALID_ARGUMENT, "LIMIT_EXCEEDED")
     assert error.metadata == {"limit": limit, "value": str(longest)}
-    assert [problem.field for problem in error.fields] == ["request"]
+    assert [problem.field for problem in error.fields] == [f"{'messages[0].' if call.streams_in else ''}request"]
 
 
 async def test_the_longest_request_is_read(world: World) -> None:

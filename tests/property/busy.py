@@ -102,7 +102,37 @@ class Busy:
         self.twins.submit_together([self.twins.store.make(m.Reserve, claim=claim) for claim in claims])
 
     def release(self) -> None:
+        self.release_many()
         self.tell(m.ReleaseReservation, reservation_id=self.pick(self.held(), self.twins.oracle.state.next_hold_id))
+
+    def release_many(self) -> None:
+        """Now and then, by a chance of its own: what else happens on a day stays as it was."""
+        chance, held = Random(self.twins.store.now_ns), self.held()
+        if chance.random() < 0.2:
+            some = [*chance.sample(held, min(len(held), 2)), chance.randint(1, self.twins.oracle.state.next_hold_id)]
+            self.tell(m.BatchRelease, channel_key=chance.choice(("web", "web", "app", "none")), reservation_ids=some)
+
+    def commit_many(self) -> None:
+        """Likewise."""
+        chance, held = Random(self.twins.store.now_ns), self.held()
+        if held and chance.random() < 0.2:
+            some = chance.sample(held, min(len(held), 2))
+            self.tell(
+                m.BatchCommit, channel_key="web", reservation_ids=some,
+                order_keys=[f"m{self.twins.store.now_ns}.{chance.randint(0, 1)}" for _ in some],
+            )  # fmt: skip
+
+    def adjust_many(self) -> None:
+        """Likewise."""
+        chance = Random(self.twins.store.now_ns)
+        if chance.random() < 0.2:
+            rows = chance.randint(1, 4)
+            self.tell(
+                m.BatchAdjustStock, sku_keys=[chance.choice("ABC") for _ in range(rows)], sku_indexes=(),
+                node_keys=[chance.choice(("dc", "east", "?")) for _ in range(rows)], node_indexes=(),
+                delta_units=[chance.choice((-2, -1, 1, 2)) for _ in range(rows)], quantity=Quantity.ON_HAND,
+                reason=StockReason.CORRECTION, all_or_nothing=chance.random() < 0.3,
+            )  # fmt: skip
 
     def extend(self) -> None:
         found = self.pick(self.held(), self.twins.oracle.state.next_hold_id)
@@ -116,6 +146,7 @@ class Busy:
         return f"b{self.placed if self.chance.random() < 0.9 else max(self.placed - 5, 1)}"
 
     def commit(self) -> None:
+        self.commit_many()
         chance, state = self.chance, self.twins.oracle.state
         found = self.pick(self.held(), state.next_hold_id)
         hold = state.holds.get(found)
@@ -220,6 +251,7 @@ class Busy:
         )  # fmt: skip
 
     def adjust(self) -> None:
+        self.adjust_many()
         chance = self.chance
         quantities = [each for each in Quantity if each not in (Quantity.RESERVED, Quantity.ALLOCATED)]
         self.tell(

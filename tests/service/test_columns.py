@@ -11,6 +11,7 @@ from grpc import StatusCode
 
 from engine.client import AsyncClient, StockpoolError
 from stockpool.v1 import network_pb2 as network
+from stockpool.v1 import orders_pb2 as orders
 from stockpool.v1 import reservations_pb2 as pb
 from tests.service.world import Outcome, World, open_world
 
@@ -50,6 +51,28 @@ async def test_indexes_are_learned_and_used(world: World) -> None:
     legs = [(leg.sku_key, leg.node_key, leg.units) for leg in found.reservation.legs]
     assert legs == [("sku-1", "shop-e", 1), ("sku-2", "shop-e", 2)]
     assert found.reservation.expire_time == answer.columns.expire_time
+
+
+async def test_held_together_ordered_together_released_together(world: World) -> None:
+    await world.stock("sku-1", "shop-e", 3)
+    columns = pb.ReservationColumns(
+        channel_key="web", line_counts=[1], sku_keys=["sku-1"] * 3, units=[1], pickup_node_keys=["shop-e"]
+    )
+    held = (await world.client.batch_reserve(pb.BatchReserveRequest(columns=columns))).columns.reservation_ids
+    commit = orders.BatchCommitRequest(channel_key="web", reservation_ids=held[:2], order_keys=["a", "a"])
+    committed = await world.client.batch_commit(commit)
+    assert list(committed.outcomes) == [Outcome.OK, Outcome.DUPLICATE_ORDER]
+    assert committed.order_ids[0] == committed.order_ids[1] > 0
+    order = (await world.client.get_order(orders.GetOrderRequest(channel_key="web", order_key="a"))).order
+    assert order.order_id == committed.order_ids[0]
+    explained = await world.client.explain_order(orders.ExplainOrderRequest(order_id=order.order_id))
+    assert explained.result.outcome == Outcome.OK
+    release = pb.BatchReleaseRequest(channel_key="web", reservation_ids=[*held[1:], held[1], held[0], 99])
+    released = await world.client.batch_release(release)
+    assert list(released.outcomes) == [
+        Outcome.OK, Outcome.OK, Outcome.RESERVATION_RELEASED, Outcome.RESERVATION_COMMITTED, Outcome.UNKNOWN_RESERVATION
+    ]  # fmt: skip
+    assert await world.client.batch_release(pb.BatchReleaseRequest(channel_key="none", reservation_ids=[1])) != released
 
 
 async def test_the_first_answer_comes_again(world: World) -> None:

@@ -200,7 +200,7 @@ def sale(state: State, command: m.RecordSale) -> SaleReply:
 def load(state: State, command: m.ImportStock) -> ImportReply:
     """Rows one by one; only the last count of a cell is a movement."""
     count = len(command.sku_keys)
-    nodes = command.node_keys * count if len(command.node_keys) == 1 else command.node_keys
+    nodes = list(command.node_keys) * (count if len(command.node_keys) == 1 else 1)
     source = command.source_key
     refusals = []
     good: list[tuple[int, Pair]] = []

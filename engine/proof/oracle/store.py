@@ -20,7 +20,17 @@ from engine.model.answers import (
 from engine.model.limits import CLOCK_STEP_NS, Limits
 from engine.model.outcomes import FulfillmentKind, Outcome, Quantity, ReservationState
 from engine.model.replies import REPLY_OF, BatchReserveReply, Leg
-from engine.proof.oracle import displacement, fulfillment, orders, prices, rerouting, reservations, returns, stock
+from engine.proof.oracle import (
+    batches,
+    displacement,
+    fulfillment,
+    orders,
+    prices,
+    rerouting,
+    reservations,
+    returns,
+    stock,
+)
 from engine.proof.oracle.claims import node_refusal, on_offer
 from engine.proof.oracle.reservations import BatchRow
 from engine.proof.oracle.state import Choice, State
@@ -90,6 +100,8 @@ class Oracle:
             m.ImportStock: stock.load,
             m.ExtendReservation: reservations.extend,
             m.ReleaseReservation: reservations.release,
+            m.BatchRelease: batches.release,
+            m.BatchAdjustStock: batches.adjust,
             m.CancelOrder: orders.cancel,
             m.AuthorizeReturn: returns.authorize,
             m.ReceiveReturn: returns.receive,
@@ -99,6 +111,7 @@ class Oracle:
             m.Reserve: displacement.reserve,
             m.PlaceOrder: displacement.place,
             m.IngestOrder: orders.ingest,
+            m.BatchCommit: batches.commit,
             m.ReleaseOrder: fulfillment.release,
             m.RerouteOrder: rerouting.reroute,
             **dict.fromkeys(fulfillment.TARGETS, fulfillment.step),

@@ -24,10 +24,9 @@ from engine.model.outcomes import (
 from engine.proof.oracle import State
 from engine.proof.simulation.history import UNKNOWN_ID, Look, Ref
 from engine.proof.simulation.ledger import Ledger
+from engine.proof.simulation.many import Asked, as_batch
 from engine.proof.simulation.proposals import is_coming, proposed
 from engine.proof.simulation.world import CHANNELS, CHART, DAY_NS, GROUND, MINUTE_NS, NODES, POLICY, RULES, SKUS
-
-Asked = tuple[type[m.Command], dict[str, Any]]
 
 SKU_KEYS = ("hot", "hot", "hot", "hot", "warm", "warm", "cold", "rare")
 NODE_KEYS = ("dc", "dc", "east", "west", "east", "desk")
@@ -56,7 +55,7 @@ class Callers:
 
     def ask(self) -> Asked:
         """The next request of anybody."""
-        return self.chance.choices(self._actions, self._weights)[0]()
+        return as_batch(self.chance.choices(self._actions, self._weights)[0](), self.state, self.ledger)
 
     # What a request is made of
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 from engine.model import commands as m
+from engine.model.outcomes import Outcome
 from engine.model.queries import Query
 from engine.model.replies import (
     BatchReserveReply,
@@ -83,7 +84,7 @@ class Ledger:
         if isinstance(value, m.Move):
             work_ids = tuple([self.resolve(each) for each in value.work_ids])
             return value._replace(order_id=self.resolve(value.order_id), work_ids=work_ids)
-        if isinstance(value, tuple) and any(isinstance(each, m.Move) for each in value):
+        if isinstance(value, tuple) and any(isinstance(each, m.Move | Ref) for each in value):
             return tuple([self._fill(each) for each in value])
         return self.resolve(value)
 
@@ -103,6 +104,9 @@ def _ids(command: m.Command, reply: Any) -> list[tuple[str, list[int]]]:
         return [("reservation", [row[1] for row in rows if row[1]])]
     if isinstance(reply, OrderReply) and isinstance(command, m.PlaceOrder | m.IngestOrder) and reply.order is not None:
         return [("order", [reply.order.order_id])]
+    if isinstance(command, m.BatchCommit) and reply.columns:
+        rows = struct.iter_unpack("<5q", reply.columns)
+        return [("order", [row[1] for row in rows if row[0] == Outcome.OK])]
     if isinstance(reply, ReturnReply) and isinstance(command, m.AuthorizeReturn) and reply.goods is not None:
         return [("return", [reply.goods.return_id])]
     return []

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from engine.proof.simulation.callers import Asked, Callers
+from engine.proof.simulation.callers import Callers
 from engine.proof.simulation.history import Again, Ask, Call, Care, Fault, Look, Step, Trouble, Upkeep
+from engine.proof.simulation.many import Asked
 from engine.proof.simulation.simulation import Simulation
 from engine.proof.simulation.world import MINUTE_NS, OPENING, World
 

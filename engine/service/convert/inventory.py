@@ -14,8 +14,8 @@ from engine.service.fields import SEQ_MAX, Rules, allowed, fingerprint
 from engine.service.paging import read_token, write_token
 from stockpool.v1 import inventory_pb2 as pb
 
-_ADJUSTABLE = allowed(Quantity, unspecified=Quantity.ON_HAND, without=(Quantity.RESERVED, Quantity.ALLOCATED))
-_REASONS = allowed(StockReason)
+ADJUSTABLE = allowed(Quantity, unspecified=Quantity.ON_HAND, without=(Quantity.RESERVED, Quantity.ALLOCATED))
+REASONS = allowed(StockReason)
 
 
 def adjust_stock(request: pb.AdjustStockRequest, rules: Rules) -> AdjustStock:
@@ -24,13 +24,13 @@ def adjust_stock(request: pb.AdjustStockRequest, rules: Rules) -> AdjustStock:
     request_id = check.request_id(request.request_id)
     sku_key = check.key("sku_key", request.sku_key)
     node_key = check.key("node_key", request.node_key)
-    quantity = check.word("quantity", request.quantity, _ADJUSTABLE)
+    quantity = check.word("quantity", request.quantity, ADJUSTABLE)
     delta = request.delta_units
     if delta == 0:
         check.wrong("delta_units", "is missing; a difference of 0 changes nothing")
     elif abs(delta) > check.limits.units_max:
         check.over("delta_units", f"is {delta}", "units_max", check.limits.units_max)
-    reason = check.word("reason", request.reason, _REASONS)
+    reason = check.word("reason", request.reason, REASONS)
     reference = check.reference(request.reference)
     check.done()
     mark = fingerprint(request, CommandKind.ADJUST_STOCK)
@@ -53,7 +53,7 @@ def set_stock(request: pb.SetStockRequest, rules: Rules) -> SetStock:
     if safety_stock is not None:
         check.units("safety_stock_units", safety_stock, 0)
     source_key = _source(check, request)
-    reason = check.word("reason", request.reason, _REASONS)
+    reason = check.word("reason", request.reason, REASONS)
     reference = check.reference(request.reference)
     check.done()
     return SetStock(

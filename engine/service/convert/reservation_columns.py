@@ -1,6 +1,6 @@
 """BatchReserve in columns: the same command and the same reply as in rows, without an object for each reservation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,7 +57,7 @@ def _columns(check: Check, message: Any) -> _Columns:
     found: list[Any] = []
     for name in _Columns._fields:
         path, column = f"columns.{name}", getattr(message, name)
-        entries = column if name in _TEXTS else _numbers(check, path, column)
+        entries = column if name in _TEXTS else numbers(check, path, column)
         most = items * check.limits.lines_per_order_max if name in _A_LINE else items
         check.count(path, len(entries), "batch_items_max", most, 0)
         found.append(column[:] if name in _TEXTS else entries)
@@ -69,7 +69,8 @@ _A_LINE = ("sku_indexes", "sku_keys", "units")
 _PLACES = ("pickup_node_indexes", "pickup_node_keys", "postal_codes")
 
 
-def _numbers(check: Check, path: str, column: Any) -> Integers:
+def numbers(check: Check, path: str, column: Any) -> Integers:
+    """A column of numbers."""
     found = wire.numbers(column)
     if found is None:
         check.wrong(path, "is no packed array of numbers: its bytes are cut off or malformed")
@@ -99,7 +100,8 @@ def _claims(check: Check, message: Any) -> ClaimArrays:
         check.keys("columns.pickup_node_keys", columns.pickup_node_keys),
         _postal_codes(check, columns.postal_codes),
     )
-    _require_directory(check, message.directory, columns)
+    indexes = {name: getattr(columns, name) for name in ("sku_indexes", "pickup_node_indexes")}
+    require_directory(check, "columns.directory", message.directory, indexes)
     check.done()
     return claims
 
@@ -163,11 +165,12 @@ def _postal_codes(check: Check, codes: Sequence[str]) -> Sequence[str]:
     return codes
 
 
-def _require_directory(check: Check, directory: str, columns: _Columns) -> None:
-    """Indexes are those of this store, and are known to exist, when the directory of which they are is one of this store's."""
-    given = [name for name in ("sku_indexes", "pickup_node_indexes") if len(getattr(columns, name))]
-    path = "columns.directory"
-    if not given:
+def require_directory(check: Check, path: str, directory: str, columns: Mapping[str, Integers]) -> None:
+    """Indexes are those of this store, and are known to exist, when the directory of which they are is one of this store's.
+
+    ``path``: of the directory; ``columns``: those of indexes beside it, of SKUs and then of nodes, by their field.
+    """
+    if not any(map(len, columns.values())):
         if directory:
             check.wrong(path, "is for indexes, of which there are none; leave it empty")
         return
@@ -176,12 +179,11 @@ def _require_directory(check: Check, directory: str, columns: _Columns) -> None:
         text = "is none of this store; ask NetworkService.GetIndexes for the indexes, and send what it says along with them"
         check.wrong(path, f"{text}, got {shown(directory)}")
         return
-    for name in given:
-        indexes, count = getattr(columns, name), known[name != "sku_indexes"]
-        if indexes.min() < 0 or indexes.max() >= count:
+    for (name, indexes), count in zip(columns.items(), known, strict=True):
+        if len(indexes) and (indexes.min() < 0 or indexes.max() >= count):
             for position in np.flatnonzero((indexes < 0) | (indexes >= count)).tolist():
                 text = f"must be below {count}, as the directory has so many, and at least 0; got {indexes[position]}"
-                check.wrong(f"columns.{name}[{position}]", text)
+                check.wrong(f"{path.removesuffix('directory')}{name}[{position}]", text)
 
 
 def _fill_batch(response: Any, reply: BatchReserveReply, names: Names) -> None:

@@ -15,23 +15,27 @@ import numpy as np
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from engine.kernels.varints import VARINT_BYTES_MAX, read_varints, write_varints
 from engine.kernels.zones import Integers
-from stockpool.v1 import reservations_pb2
+from stockpool.v1 import inventory_pb2, orders_pb2, reservations_pb2
 
 NUMBERS: Final = (FieldDescriptorProto.TYPE_INT32, FieldDescriptorProto.TYPE_INT64, FieldDescriptorProto.TYPE_ENUM)
 _REPEATED, _OPTIONAL = FieldDescriptorProto.LABEL_REPEATED, FieldDescriptorProto.LABEL_OPTIONAL
+_BATCHES = ("BatchRelease", "BatchAdjustStock", "BatchCommit", "ImportStockRequest")
+"""What messages that are columns themselves begin with."""
 _POOL = DescriptorPool()
 
 
-def _add(file: FileDescriptor) -> None:
+def _add(file: FileDescriptor, added: set[str]) -> None:
     """Put a file of the contract, and what it imports, into the pool."""
+    if file.name in added:
+        return
+    added.add(file.name)
     for needed in file.dependencies:
-        _add(needed)
+        _add(needed, added)
     copy = FileDescriptorProto()
     file.CopyToProto(copy)
     for message in copy.message_type:
@@ -43,7 +47,7 @@ def _add(file: FileDescriptor) -> None:
 
 
 def _is_columns(message: DescriptorProto) -> bool:
-    return message.name.endswith("Columns")
+    return message.name.endswith("Columns") or message.name.startswith(_BATCHES)
 
 
 def _is_rows(field: FieldDescriptorProto, file: FileDescriptorProto) -> bool:
@@ -54,7 +58,13 @@ def _is_rows(field: FieldDescriptorProto, file: FileDescriptorProto) -> bool:
     )
 
 
-_add(reservations_pb2.DESCRIPTOR)
+def _add_all() -> None:
+    added: set[str] = set()
+    for file in (reservations_pb2, inventory_pb2, orders_pb2):
+        _add(file.DESCRIPTOR, added)
+
+
+_add_all()
 
 
 def columnar(message: Any) -> Any:
@@ -62,16 +72,18 @@ def columnar(message: Any) -> Any:
     return GetMessageClass(_POOL.FindMessageTypeByName(message.full_name))
 
 
-def reader(generated: type[Message]) -> Callable[[bytes], Any]:
-    """Reads a request that has rows, or ``columns``: the generated class for rows, its twin for columns."""
+def reader(generated: Any) -> Callable[[bytes], Any]:
+    """Reads a request of columns, or one that has rows or ``columns``: the generated class for rows, its twin for columns."""
     twin = columnar(generated.DESCRIPTOR)
+    optional = "columns" in twin.DESCRIPTOR.fields_by_name
 
     def read(content: bytes) -> Any:
         request = twin.FromString(content)
-        if not request.HasField("columns"):
+        if optional and not request.HasField("columns"):
             return generated.FromString(content)
         # Of an array in pieces the twin keeps the last; an array that is not packed is no field that it knows.
-        whole = request.ByteSize() == len(content) and not len(UnknownFieldSet(request.columns))
+        columns = request.columns if optional else request
+        whole = request.ByteSize() == len(content) and not len(UnknownFieldSet(columns))
         return request if whole else generated.FromString(content)
 
     return read
@@ -92,4 +104,24 @@ def packed(column: Integers) -> bytes:
     return room[: write_varints(np.array(column), room)].tobytes()
 
 
+def stream_reader() -> Callable[[bytes], Any]:
+    """Reads a message of StreamReserve, likewise."""
+    generated = reservations_pb2.StreamReserveRequest
+    twin = columnar(generated.DESCRIPTOR)
+
+    def read(content: bytes) -> Any:
+        request = twin.FromString(content)
+        batch = request.batch_reserve
+        if not batch.HasField("columns"):
+            return generated.FromString(content)
+        whole = request.ByteSize() == len(content) and not len(UnknownFieldSet(batch.columns))
+        return request if whole else generated.FromString(content)
+
+    return read
+
+
+StreamReserveResponse: Any = columnar(reservations_pb2.StreamReserveResponse.DESCRIPTOR)
 BatchReserveResponse: Any = columnar(reservations_pb2.BatchReserveResponse.DESCRIPTOR)
+BatchReleaseResponse: Any = columnar(reservations_pb2.BatchReleaseResponse.DESCRIPTOR)
+BatchAdjustStockResponse: Any = columnar(inventory_pb2.BatchAdjustStockResponse.DESCRIPTOR)
+BatchCommitResponse: Any = columnar(orders_pb2.BatchCommitResponse.DESCRIPTOR)
