@@ -83,6 +83,10 @@ house: setup
 test: setup  ## The whole test suite (PYTEST_ARGS="-k reserve")
 	$(BIN)/pytest --quiet --numprocesses $(WORKERS) -p no:benchmark $(PYTEST_ARGS) tests
 
+.PHONY: test-envoy
+test-envoy: setup  ## All tests of the service with Envoy as the front; `make test` has a part of them (tests/service/test_fronts.py)
+	$(BIN)/pytest --quiet --numprocesses $(WORKERS) -p no:benchmark --front envoy $(PYTEST_ARGS) tests/service
+
 .PHONY: bounds
 bounds: setup  ## The suite with bounds checks in every kernel, slower: an index out of range fails instead of reading on
 	NUMBA_BOUNDSCHECK=1 $(BIN)/pytest --quiet --numprocesses $(WORKERS) -p no:benchmark $(PYTEST_ARGS) tests

@@ -16,7 +16,8 @@ import grpc
 import uvloop
 
 from engine import app
-from engine.service.server import OPTIONS, Server
+from engine.service.port import OPTIONS
+from engine.service.server import Server
 from engine.settings import Settings
 from stockpool.v1 import reservations_pb2 as pb
 from stockpool.v1 import types_pb2

@@ -98,9 +98,10 @@ async def serve_tasks(target: str) -> None:
 def serve(url: str) -> None:
     """Serve; the first line tells the target and the writer's thread as the kernel numbers it."""
     from engine import app
+    from engine.ready import Ready
     from engine.settings import Settings
 
-    def say(ready: app.Ready) -> None:
+    def say(ready: Ready) -> None:
         writer = next(thread for thread in threading.enumerate() if thread.name == "writer")
         print(json.dumps({"target": ready.target, "writer": writer.native_id}), flush=True)
 

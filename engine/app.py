@@ -8,14 +8,15 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 
 from engine.clock import SystemClock
 from engine.core.machine import Machine
 from engine.follower.child import FollowerProcess
 from engine.journal import Journal, JournalFenced, open_journal
+from engine.ready import JournalLost, Ready
 from engine.recovery import recover
+from engine.service.port import OpenPort
 from engine.service.server import Server
 from engine.settings import Settings
 from engine.snapshots import SnapshotFolder
@@ -27,29 +28,13 @@ GRACE_S = 5.0
 """How long calls under way may take once the writer has drained."""
 _SAY_EVERY_S = 2.0
 _STANDARD_INPUT = 0
-_SWITCH_AFTER_S = 0.000_5
+SWITCH_AFTER_S = 0.000_5
 """How long a thread that runs may keep another from the interpreter. The writer hands over twice a group; at the default of 5 ms it
 waits ten times longer for its turn than it needs to commit."""
 _COLLECT_AFTER = (10_000, 50, 100_000)
 """Thresholds of the garbage collector. What the engine keeps (orders, replies) has no cycles and is freed by counting, and looking
 through all of it stops every thread: seconds, at a million orders. So the oldest generation is left alone in practice; the young
 ones, where cycles of finished calls are, are collected as ever."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A server that answers calls: where it listens, and what it knows. The url has no password in it."""
-
-    target: str
-    journal_url: str
-    journal_seq: int
-    node_count: int
-    sku_count: int
-    replay_s: float
-
-
-class JournalLost(Exception):
-    """The journal could not be written and the server has ended. Nobody was told that the last changes were made."""
 
 
 def run(settings: Settings, *, on_ready: Callable[[Ready], None], stop_on_eof: bool = False) -> None:
@@ -70,7 +55,7 @@ def run(settings: Settings, *, on_ready: Callable[[Ready], None], stop_on_eof: b
             loop.add_reader(_STANDARD_INPUT, _read_to_eof, stop)
         await serve(settings, stop, on_ready=on_ready)
 
-    sys.setswitchinterval(_SWITCH_AFTER_S)
+    sys.setswitchinterval(SWITCH_AFTER_S)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(until_told())
 
@@ -81,10 +66,12 @@ def _read_to_eof(stop: asyncio.Event) -> None:
         stop.set()
 
 
-async def serve(settings: Settings, stop: asyncio.Event, *, on_ready: Callable[[Ready], None]) -> None:
+async def serve(
+    settings: Settings, stop: asyncio.Event, *, on_ready: Callable[[Ready], None], open_port: OpenPort | None = None
+) -> None:
     """Serves until ``stop`` is set: then nothing new is taken, what was accepted is made durable and answered, and it returns.
 
-    ``on_ready`` is told once, when calls are answered. While the journal is replayed the port is open and health says so.
+    ``open_port`` makes the port that calls come in by; none: grpcio's. ``on_ready`` is told once, when calls are answered. While the journal is replayed the port is open and health says so.
 
     Raises:
         JournalError: the journal cannot be opened or read.
@@ -92,7 +79,7 @@ async def serve(settings: Settings, stop: asyncio.Event, *, on_ready: Callable[[
         JournalLost: the journal could not be written any more.
         RuntimeError: the address cannot be listened on.
     """
-    server = Server(settings)
+    server = Server(settings, open_port)
     port = await server.start()
     try:
         journal = await asyncio.to_thread(open_journal, settings.journal)

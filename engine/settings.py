@@ -18,12 +18,18 @@ from engine.model.limits import Limits
 PREFIX = "STOCKPOOL_"
 NESTED = "__"
 PORT = 50051
-OTHER_VARIABLES = tuple(PREFIX + name for name in ("CACHE_DIR", "DATA", "SERVER", "TLS_AUTHORITY", "TOKEN"))
-"""Read elsewhere: where compiled kernels are kept, what the tests play, and which server the command line calls in which way."""
+OTHER_VARIABLES = tuple(
+    PREFIX + name for name in ("CACHE_DIR", "DATA", "FRONT_PIPE", "FRONT_PYTHON", "SERVER", "TLS_AUTHORITY", "TOKEN")
+)
+"""Read elsewhere: where compiled kernels are kept, what the tests play, what the process that starts Envoy tells the one inside, and which server the
+command line calls in which way.
+"""
 _SERVICE_LINK = re.compile(
     rf"{PREFIX}(\w+_)?(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT=\w+://|PORT_\d+_[A-Z]+(_(PROTO|PORT|ADDR))?=)"
 )
 """What Kubernetes gives every container for each service whose name begins with "stockpool"."""
+LOG_FORMAT, LOG_TIMES = "%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"
+"""How the log says something, and when."""
 JOURNAL_SCHEMES = ("sqlite", "postgresql", "memory")
 LINES_PER_ORDER_CEILING = 10
 """The router works on the subsets of an order's lines."""
@@ -63,6 +69,8 @@ class Settings(BaseSettings):
     """Address to listen on; 0.0.0.0 or [::] for all."""
     port: Annotated[int, BeforeValidator(_port)] = Field(default=PORT, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
+    front: Literal["grpcio", "envoy"] = "grpcio"
+    """What speaks HTTP/2: grpcio's server, or Envoy, which has the engine in its own process and also takes gRPC-Web and JSON."""
     auth_file: Annotated[Path, AfterValidator(_file)] | None = None
     """Credentials of callers, see ``engine.service.auth``; none: every call is open."""
     tls_certificate: Annotated[Path, AfterValidator(_file)] | None = None

@@ -27,6 +27,13 @@ _PLAYS = (
 """Days, worlds and crowds, thousands of decisions each, which a server without its compiler is too slow for: marked as ``compiled``."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For the tests of the service."""
+    parser.addoption(
+        "--front", choices=["grpcio", "envoy"], default="grpcio", help="what speaks HTTP/2 (tests/service)"
+    )
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leaves out what would take minutes with the compiler off. First, so that ``-m compiled`` finds the marks."""

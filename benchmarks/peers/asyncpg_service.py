@@ -17,7 +17,7 @@ import uvloop
 
 from benchmarks.caller import PATHS, RESERVE
 from benchmarks.echo_server import sample_response
-from engine.service.server import OPTIONS
+from engine.service.port import OPTIONS
 from stockpool.v1 import reservations_pb2 as pb
 from stockpool.v1 import types_pb2
 

@@ -8,7 +8,9 @@ import typer
 from engine.cli.output import MISUSED, CommandFailed, reported
 
 if TYPE_CHECKING:
-    from engine.app import Ready
+    from collections.abc import Callable
+
+    from engine.ready import Ready
     from engine.settings import Settings
 
 
@@ -23,6 +25,12 @@ def serve(
         str | None, typer.Option(help="Address to listen on; 0.0.0.0 for all. [default: localhost]")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. [default: 50051]")] = None,
+    front: Annotated[
+        str | None,
+        typer.Option(
+            help="What speaks HTTP/2: grpcio, or envoy (the extra stockpool[envoy]), which also takes gRPC-Web and JSON. [default: grpcio]"
+        ),
+    ] = None,
     auth_file: Annotated[
         Path | None, typer.Option(help="Credentials of callers; without it every call is open.")
     ] = None,
@@ -43,7 +51,7 @@ def serve(
     The journal is made when there is none; else it is replayed and the server goes on where it ended. With --snapshots a process beside the
     server follows the journal at low priority, audits it all the time and makes snapshots, from which the next start goes on.
 
-    Every setting can also be given as an environment variable: STOCKPOOL_JOURNAL, STOCKPOOL_HOST, STOCKPOOL_PORT, STOCKPOOL_AUTH_FILE,
+    Every setting can also be given as an environment variable: STOCKPOOL_JOURNAL, STOCKPOOL_HOST, STOCKPOOL_PORT, STOCKPOOL_FRONT, STOCKPOOL_AUTH_FILE,
     STOCKPOOL_TLS_CERTIFICATE, STOCKPOOL_TLS_KEY, STOCKPOOL_SNAPSHOTS, STOCKPOOL_SNAPSHOT_EVERY_DECISIONS, STOCKPOOL_SNAPSHOT_EVERY_S,
     STOCKPOOL_KEEP_DECISIONS, STOCKPOOL_PRICE_REFRESH_S, STOCKPOOL_PRICE_HISTORY_DAYS, STOCKPOOL_PRICE_HORIZON_DAYS, STOCKPOOL_PRICE_TIMEOUT_S,
     STOCKPOOL_WAVE_EVERY_S, STOCKPOOL_WAVE_THINK_S, STOCKPOOL_LINGER_US_MAX, STOCKPOOL_LOG_LEVEL (debug, info, warning, error), and for each limit of engine/model/limits.py its name: STOCKPOOL_LIMITS__CELLS_MAX. A variable STOCKPOOL_… that is none of these is refused.
@@ -53,6 +61,7 @@ def serve(
             journal=journal,
             host=host,
             port=port,
+            front=front,
             auth_file=auth_file,
             tls_certificate=tls_certificate,
             tls_key=tls_key,
@@ -77,44 +86,78 @@ def begin_log(settings: "Settings", who: str = "") -> None:
     """Log to standard error; ``who`` says it where two processes do."""
     import logging
 
-    told = f"%(asctime)s %(levelname)-7s {who + ': ' if who else ''}%(message)s"
-    logging.basicConfig(level=settings.log_level.upper(), format=told, datefmt="%Y-%m-%d %H:%M:%S")
+    from engine.settings import LOG_FORMAT, LOG_TIMES
+
+    told = LOG_FORMAT.replace("%(message)s", f"{who}: %(message)s") if who else LOG_FORMAT
+    logging.basicConfig(level=settings.log_level.upper(), format=told, datefmt=LOG_TIMES)
 
 
 def _serve(settings: "Settings", *, as_json: bool, stop_on_eof: bool) -> None:
+    from engine.kernels.cache import is_complete
+
+    # Envoy's process loads the kernels; here they are only compiled, when they never were.
+    if settings.front == "grpcio" or not is_complete():
+        _warm()
+
+    def on_ready(ready: "Ready") -> None:
+        _announce(ready, as_json=as_json)
+
+    try:
+        _run(settings, on_ready=on_ready, stop_on_eof=stop_on_eof)
+    except Exception as error:
+        failure = _failure(settings, error)
+        if failure is None:
+            raise
+        raise failure from None
+
+
+def _failure(settings: "Settings", error: Exception) -> CommandFailed | None:
+    """What a server that could not start or go on tells; None when that was not foreseen."""
+    # Only now: what they are imported with is the engine, which is in another process where Envoy is the front.
+    from engine.front import supervisor
+    from engine.journal import JournalDamaged, JournalError
+    from engine.ready import JournalLost
+    from engine.snapshots import SnapshotError
+
+    why = str(error)
+    match error:
+        case JournalLost():
+            return CommandFailed("the server ended: its journal could not be written", why, "stockpool serve")
+        case JournalDamaged():
+            hint = f"stockpool audit --journal {settings.journal}"
+            return CommandFailed("the journal cannot be replayed", why, hint)
+        case JournalError():
+            return CommandFailed("the journal cannot be used", why, "stockpool serve --journal sqlite:///other.db")
+        case SnapshotError():
+            return CommandFailed("the snapshots cannot be used", why, "stockpool serve --snapshots FOLDER")
+        case supervisor.FrontMissing():
+            return CommandFailed("this front is not installed", why, "stockpool serve --front grpcio", code=MISUSED)
+        case supervisor.FrontEnded():
+            return CommandFailed("the server ended", why, "stockpool serve --front grpcio")
+        case RuntimeError() if "bind" in why:
+            hint = "stockpool serve --port 0 (takes a free port), or end what listens there"
+            return CommandFailed(f"cannot listen on {settings.host}:{settings.port}", why, hint)
+        case _:
+            return None
+
+
+def _run(settings: "Settings", *, on_ready: "Callable[[Ready], None]", stop_on_eof: bool) -> None:
+    if settings.front == "grpcio":
+        # It has kernels below it: before they were warmed, it would have compiled them without help.
+        from engine import app
+
+        app.run(settings, on_ready=on_ready, stop_on_eof=stop_on_eof)
+        return
+    from engine.front import supervisor
+
+    supervisor.run(settings, on_ready=on_ready, stop_on_eof=stop_on_eof)
+
+
+def _warm() -> None:
     from engine.cli.warm import warm_kernels
 
     _say_if_cold()
     warm_kernels()
-    # Everything below imports kernels: before, it would have compiled them without help.
-    from engine import app
-    from engine.journal import JournalDamaged, JournalError
-    from engine.snapshots import SnapshotError
-
-    def on_ready(ready: "app.Ready") -> None:
-        _announce(ready, as_json=as_json)
-
-    try:
-        app.run(settings, on_ready=on_ready, stop_on_eof=stop_on_eof)
-    except app.JournalLost as error:
-        raise CommandFailed(
-            "the server ended: its journal could not be written", str(error), "stockpool serve"
-        ) from None
-    except JournalDamaged as error:
-        hint = f"stockpool audit --journal {settings.journal}"
-        raise CommandFailed("the journal cannot be replayed", str(error), hint) from None
-    except JournalError as error:
-        raise CommandFailed(
-            "the journal cannot be used", str(error), "stockpool serve --journal sqlite:///other.db"
-        ) from None
-    except SnapshotError as error:
-        raise CommandFailed("the snapshots cannot be used", str(error), "stockpool serve --snapshots FOLDER") from None
-    except RuntimeError as error:
-        if "bind" not in str(error):
-            raise
-        where = f"{settings.host}:{settings.port}"
-        hint = "stockpool serve --port 0 (takes a free port), or end what listens there"
-        raise CommandFailed(f"cannot listen on {where}", str(error), hint) from None
 
 
 def _say_if_cold() -> None:

@@ -16,10 +16,8 @@ from engine.service.convert.orders import PICKUP_STORES_MAX, SHIP_TO_STORES_MAX,
 from engine.service.convert.planning import DEMAND_1024THS_MAX
 from engine.service.convert.returns import RECEIVED_ITEMS_MAX
 from engine.service.convert.watching import INTERVAL_NS_DEFAULT, INTERVAL_NS_MAX, INTERVAL_NS_MIN
+from engine.service.port import MESSAGE_BYTES_MAX
 
-MESSAGE_BYTES_MAX = 32 << 20
-"""Longest message taken or sent. A message of empty entries takes sixty times its length when it is read, and a second each ten
-megabytes in which nobody else is answered; hence the two limits below."""
 BATCH_BYTES_MAX = 4 << 20
 """Longest request of a call that takes many items."""
 REQUEST_BYTES_MAX = 256 << 10

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from engine.service.server import SERVICES
+from engine.service.port import SERVICES
 
 
 @dataclass(frozen=True, slots=True)

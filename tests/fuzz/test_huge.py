@@ -9,7 +9,8 @@ import pytest
 from grpc import StatusCode
 
 from engine.client import StockpoolError
-from engine.service.limits import BATCH_BYTES_MAX, MESSAGE_BYTES_MAX, REQUEST_BYTES_MAX, longest_request
+from engine.service.limits import BATCH_BYTES_MAX, REQUEST_BYTES_MAX, longest_request
+from engine.service.port import MESSAGE_BYTES_MAX
 from stockpool.v1 import admin_pb2 as admin
 from tests.fuzz.calls import CALLS, Call, Repeated, delimited, repeated
 from tests.fuzz.sending import HUNG_S, send, state

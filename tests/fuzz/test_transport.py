@@ -177,7 +177,8 @@ def test_nobody_gets_in_with_garbage(
             open_world(filled=False, token=TOKEN, auth_file=credentials) as world,
             grpc.aio.insecure_channel(world.target) as channel,
         ):
-            told = await send(channel, call, [content], metadata)
+            # However busy the machine is: an error must come.
+            told = await send(channel, call, [content], metadata, silent_s=HUNG_S)
             assert told.error is not None
             assert (told.error.code, told.error.reason) == (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"), told
             assert world.writer.last_seq == 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from engine.service import server
+from tests.service.fronts import ENVOYS, MISSING, EnvoyPort
 from tests.service.world import World, open_world
 
 
@@ -14,3 +16,22 @@ async def world() -> AsyncIterator[World]:
     """A server with the sample network and no stock."""
     async with open_world() as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True, scope="module")
+def front(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What speaks HTTP/2 in this run: servers of this process and those that are started as commands have it."""
+    name: str = request.config.getoption("--front")
+    with pytest.MonkeyPatch.context() as patch:
+        if name == "envoy":
+            if MISSING:
+                pytest.skip(MISSING)
+            patch.setattr(server, "GrpcioPort", EnvoyPort)
+            patch.setenv("STOCKPOOL_FRONT", name)
+        yield name
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _envoys() -> Iterator[None]:
+    yield
+    ENVOYS.close()

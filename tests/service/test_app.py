@@ -11,6 +11,7 @@ from engine import app
 from engine.client import AsyncClient, StockpoolError
 from engine.journal import Journal, JournalFenced, JournalUnavailable, Record
 from engine.journal.memory import MemoryJournal
+from engine.ready import JournalLost, Ready
 from engine.settings import Settings
 from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import network_pb2 as network
@@ -39,10 +40,10 @@ def channel(key: str) -> network.PutChannelsRequest:
 
 
 @asynccontextmanager
-async def serving(url: str) -> AsyncIterator[tuple[app.Ready, asyncio.Event, asyncio.Task[None]]]:
+async def serving(url: str) -> AsyncIterator[tuple[Ready, asyncio.Event, asyncio.Task[None]]]:
     """A server that is ready; it is stopped at the end unless it ended by itself."""
     stop = asyncio.Event()
-    ready: asyncio.Future[app.Ready] = asyncio.get_running_loop().create_future()
+    ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(app.serve(settings(url), stop, on_ready=ready.set_result))
     await asyncio.wait((ready, serving), return_when=asyncio.FIRST_COMPLETED)
     if not ready.done():
@@ -104,7 +105,7 @@ async def test_it_ends_when_the_journal_cannot_be_written(
         with pytest.raises(StockpoolError) as raised:
             await client.put_channels(channel("app"))
         assert raised.value.reason == reason
-        with pytest.raises(app.JournalLost, match="same request ids"):
+        with pytest.raises(JournalLost, match="same request ids"):
             await task
 
 

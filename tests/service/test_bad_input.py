@@ -9,6 +9,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from engine.client import StockpoolError
+from engine.service.port import MESSAGE_BYTES_MAX
 from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import fulfillment_pb2 as fulfillment
 from stockpool.v1 import inventory_pb2 as inventory
@@ -386,11 +387,14 @@ async def test_not_a_message_at_all(world: World, content: bytes) -> None:
     assert "is no stockpool.v1.ReserveRequest" in str(error)
 
 
-async def test_compressed_messages_are_not_unpacked(world: World) -> None:
-    """A compressed megabyte may be a gigabyte, and gRPC unpacks before it looks at the length."""
+async def test_compressed_messages_are_not_unpacked_beyond_the_limit(world: World, front: str) -> None:
+    """A compressed megabyte may be a gigabyte, and grpcio unpacks before it looks at the length: it is told to unpack nothing."""
     async with grpc.aio.insecure_channel(world.target) as channel:
         status: Any = channel.unary_unary("/stockpool.v1.AdminService/GetStatus")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await status(b"\x00" * 10_000, compression=grpc.Compression.Gzip)
-        assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+            await status(b"\x00" * (MESSAGE_BYTES_MAX + 1), compression=grpc.Compression.Gzip)
+        unpacks = front == "envoy"
+        assert caught.value.code().name == ("RESOURCE_EXHAUSTED" if unpacks else "UNIMPLEMENTED")
+        if unpacks:
+            assert await status(b"", compression=grpc.Compression.Gzip)
         assert await status(b"")

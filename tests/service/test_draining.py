@@ -18,7 +18,7 @@ from engine import app
 from engine.client import AsyncClient, StockpoolError
 from engine.journal import Record
 from engine.journal.memory import MemoryJournal
-from engine.service.server import SERVICES
+from engine.service.port import SERVICES
 from engine.settings import Settings
 from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import inventory_pb2 as inventory

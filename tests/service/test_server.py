@@ -16,8 +16,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from engine.client import AsyncClient, StockpoolError
 from engine.journal import Record
 from engine.journal.memory import MemoryJournal
-from engine.service.limits import MESSAGE_BYTES_MAX
-from engine.service.server import SERVICES, Server
+from engine.service.port import MESSAGE_BYTES_MAX, SERVICES
+from engine.service.server import Server
 from engine.settings import Settings
 from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1 import fulfillment_pb2 as fulfillment

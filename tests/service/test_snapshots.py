@@ -23,6 +23,7 @@ from engine.core.machine import Machine
 from engine.follower import child
 from engine.journal import Journal, open_journal
 from engine.kernels import columns as c
+from engine.ready import Ready
 from engine.recovery import SnapshotMissing, recover
 from engine.settings import Settings
 from engine.snapshots import SnapshotFolder
@@ -47,7 +48,7 @@ def settings(tmp_path: Path, **changes: Any) -> Settings:
 @asynccontextmanager
 async def serving(given: Settings) -> AsyncIterator[AsyncClient]:
     stop = asyncio.Event()
-    ready: asyncio.Future[app.Ready] = asyncio.get_running_loop().create_future()
+    ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(app.serve(given, stop, on_ready=ready.set_result))
     await asyncio.wait((ready, task), return_when=asyncio.FIRST_COMPLETED)
     if not ready.done():

@@ -21,7 +21,7 @@ from engine.service.convert.entry import _DETAIL
 from engine.service.convert.events import _DOCUMENTS, COMMANDS
 from engine.service.errors import status_of
 from engine.service.limits import stated
-from engine.service.server import SERVICES
+from engine.service.port import SERVICES
 from stockpool.v1 import (
     admin_pb2,
     errors_pb2,

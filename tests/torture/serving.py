@@ -11,6 +11,7 @@ from typing import Any
 from engine import app
 from engine.client import AsyncClient
 from engine.model.limits import Limits
+from engine.ready import Ready
 from engine.settings import Settings
 from stockpool.v1 import inventory_pb2 as inventory
 from stockpool.v1 import network_pb2 as network
@@ -25,7 +26,7 @@ class Served:
     """A server that answers, or has ended. ``ended`` is the task that runs it: it raises what ended the server."""
 
     target: str
-    ready: app.Ready
+    ready: Ready
     ended: asyncio.Task[None]
     stop: asyncio.Event
 
@@ -34,7 +35,7 @@ class Served:
 async def serving(url: str) -> AsyncIterator[Served]:
     """A server that is ready; it is stopped at the end unless it ended by itself. What keeps it from starting is raised here."""
     stop = asyncio.Event()
-    ready: asyncio.Future[app.Ready] = asyncio.get_running_loop().create_future()
+    ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
     settings = Settings.load(journal=url, host="127.0.0.1", port=0, limits=LIMITS)
     ended = asyncio.create_task(app.serve(settings, stop, on_ready=ready.set_result))
     await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)

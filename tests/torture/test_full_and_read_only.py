@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from engine.app import JournalLost
 from engine.client import AsyncClient, StockpoolError
 from engine.journal import JournalUnavailable, sqlite
+from engine.ready import JournalLost
 from stockpool.v1.types_pb2 import OUTCOME_OK
 from tests.conformance.stores import SqlStore
 from tests.torture.serving import on_hand, open_shop, receipt, serving

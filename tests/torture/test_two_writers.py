@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.app import JournalLost
 from engine.client import AsyncClient, StockpoolError
 from engine.journal import open_journal
 from engine.journal.codec import decode_requests
+from engine.ready import JournalLost
 from stockpool.v1 import admin_pb2 as admin
 from stockpool.v1.types_pb2 import OUTCOME_OK
 from tests.torture.serving import on_hand, open_shop, receipt, serving

@@ -1,0 +1,1 @@
+"""The engine inside Envoy: a process that starts Envoy and looks after it, and what Envoy runs."""
