@@ -9,13 +9,13 @@ from engine.kernels import columns as c
 from engine.kernels.batches import PICKUP_NEEDS
 from engine.kernels.offers import find_offers
 from engine.kernels.questions import SHIP_NEEDS
-from engine.kernels.zones import Integers
 from engine.model import answers as a
 from engine.model import queries as q
 from engine.model import replies as r
 from engine.model.orders import FulfillmentOrder
 from engine.model.outcomes import FulfillmentKind, FulfillmentState, Outcome, Quantity, ReservationState, StockReason
 from engine.model.prices import PricePlan
+from engine.pool.offers import View
 from engine.pool.pool import Pool
 
 OPEN_STATES = (FulfillmentState.OPEN, FulfillmentState.ACCEPTED, FulfillmentState.READY_FOR_PICKUP)
@@ -32,7 +32,7 @@ def get_availability(pool: Pool, query: q.GetAvailability) -> a.AvailabilityAnsw
         node = names.nodes.find(query.node_key)
         if node < 0:
             return a.AvailabilityAnswer(Outcome.UNKNOWN_NODE, query.node_key)
-    view = view_of(channel, query.kind, node)
+    view = np.array(view_of(channel, query.kind, node), dtype=np.int64)
     found = np.empty((2, len(query.sku_keys)), dtype=np.int64)
     found[0] = [names.skus.find(key) for key in query.sku_keys]
     threshold = pool.network.channels[channel].threshold_units
@@ -43,10 +43,10 @@ def get_availability(pool: Pool, query: q.GetAvailability) -> a.AvailabilityAnsw
     )
 
 
-def view_of(channel_index: int, kind: FulfillmentKind, node_index: int = -1) -> Integers:
-    """What kernels know a view by, see ``kernels.offers``: a channel, a kind, and a node or −1 for all of the channel."""
+def view_of(channel_index: int, kind: FulfillmentKind, node_index: int = -1) -> View:
+    """A channel as kernels know it that asks for a kind of fulfilment, at all of its nodes or at one."""
     needs = PICKUP_NEEDS if kind == FulfillmentKind.PICKUP else SHIP_NEEDS
-    return np.array((channel_index, needs, node_index), dtype=np.int64)
+    return View(channel_index, needs, node_index)
 
 
 def _availability(pool: Pool, row: tuple[str, int, int], at: tuple[int, int], with_cells: bool) -> a.SkuAvailability:

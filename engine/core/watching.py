@@ -11,9 +11,9 @@ from engine.pool.changes import Changes
 from engine.pool.offers import Offers
 from engine.pool.pool import Pool
 
-BUDGET = 1 << 17
-"""Cells and offers that one look goes through, once for those that changed and once for those that are new: a millisecond or so, for which
-the writer's callers wait."""
+BUDGET = 1 << 18
+"""What one look may spend, once for the SKUs that have changed and once for those that are new: in cells, a millisecond or so, for which the
+writer's callers wait."""
 
 
 class Round(NamedTuple):
@@ -28,48 +28,34 @@ class Round(NamedTuple):
     """What may be asked for changes after a decision at any time: it knows at least those up to ``seq``."""
     filled: int
     """How many of the SKUs that were to be filled were looked at."""
-    waiting: Integers
-    """SKUs that have changed and are not looked at yet: what is known of their offers is of an earlier look."""
-    changed: Integers
-    """Positions of the offers whose units are others now."""
+    waiting: int
+    """How many SKUs have changed and are not looked at yet: what is known of their offers is of an earlier look."""
+    changed: int
+    """How many offers were found to be others, or looked at for the first time."""
 
 
 class Watching:
-    """What changed and is not looked at yet. One for all who watch."""
+    """Those who look, one for all who watch."""
 
-    __slots__ = ("_looks", "_waiting", "offers")
+    __slots__ = ("_looks", "offers")
 
     def __init__(self, offers: Offers) -> None:
         self.offers = offers
         self._looks = 0
-        self._waiting: Integers = np.zeros(0, dtype=np.int64)
 
     def look(self, pool: Pool, fill: Integers) -> Round:
         """Bring the offers up to date of SKUs that have changed, and of those in ``fill``, as far as the budgets go."""
-        changes = pool.changes
+        changes, offers = pool.changes, self.offers
         if changes.began_seq < 0:
             changes.begin(pool.seq)
-        try:
-            return self._look(pool, fill)
-        except Exception:
-            changes.everything_waits = True  # what was taken from the queue is lost
-            raise
-
-    def _look(self, pool: Pool, fill: Integers) -> Round:
-        changes, offers = pool.changes, self.offers
-        waiting = np.concatenate((self._waiting, changes.take()))
         if changes.everything_waits:
             changes.everything_waits = False
-            waiting = np.flatnonzero(offers.first)
-        elif self._waiting.size:
-            # Once each, and in their order, or those at the end would wait for ever.
-            waiting = waiting[np.sort(np.unique(waiting, return_index=True)[1])]
-        progress = np.zeros(k.PROGRESS_FIELDS, dtype=np.int64)
+            changes.add(np.flatnonzero(offers.first))
         self._looks += 1
+        progress = np.zeros(k.PROGRESS_FIELDS, dtype=np.int64)
         progress[k.PROGRESS_LOOK] = self._looks
         terms = _terms(pool)
-        looked = self._refresh(pool, waiting, terms, progress)
-        self._waiting = waiting[looked:]
+        changes.looked_at(self._refresh(pool, changes.waiting, terms, progress))
         filled = self._refresh(pool, fill, terms, progress)
         return Round(
             self._looks,
@@ -77,14 +63,14 @@ class Watching:
             len(pool.names.skus),
             changes,
             filled,
-            self._waiting,
-            offers.changed[: progress[k.PROGRESS_CHANGED]].copy(),
+            changes.waiting.size,
+            int(progress[k.PROGRESS_CHANGED]),
         )
 
     def _refresh(self, pool: Pool, sku_indexes: Integers, terms: Integers, progress: Integers) -> int:
         offers = self.offers
         progress[k.PROGRESS_BUDGET] = BUDGET
-        chained = (offers.table, offers.first, sku_indexes, offers.changed)
+        chained = (offers.table, offers.first, sku_indexes)
         return int(refresh_offers(pool.stock.arrays, pool.network.node_rows, chained, terms, progress))
 
 

@@ -2,7 +2,7 @@
 watch. One function says what a view is offered, so that the two cannot disagree.
 
 Neither array here is part of the state. ``marks`` int64[MARK_ROWS, skus + 1] is written by whoever applies; ``offers``, a matrix
-int64[OFFER_ROWS, offers] with the chain of each SKU through it, by whoever has the writer's ear.
+int64[offers, OFFER_FIELDS] with the chain of each SKU through it, by whoever has the writer's ear.
 """
 
 from typing import Final
@@ -24,7 +24,7 @@ MARK_QUEUE: Final = 2
 """The queue of SKUs that have changed since it was last taken, in order; its length is in the last column."""
 MARK_ROWS: Final = 3
 
-# view[field], and the first rows of offers[row, offer]
+# view[field], and the first fields of offers[offer, field], which is a line of the processor's cache
 VIEW_CHANNEL: Final = 0
 VIEW_NEEDS: Final = 1
 """FLAG_... bits that a node needs."""
@@ -35,13 +35,11 @@ OFFER_UNITS: Final = 3
 """What is offered; −1: not looked at yet."""
 OFFER_LOOK: Final = 4
 """Number of the look that last found them to be others."""
-OFFER_OWNER: Final = 5
-"""Whose offer it is; the caller's own number."""
-OFFER_SKU: Final = 6
-OFFER_NEXT: Final = 7
-OFFER_PREVIOUS: Final = 8
+OFFER_SKU: Final = 5
+OFFER_NEXT: Final = 6
+OFFER_PREVIOUS: Final = 7
 """Position + 1 of its neighbours in the chain of offers of its SKU; 0: none."""
-OFFER_ROWS: Final = 9
+OFFER_FIELDS: Final = 8
 
 # terms[row, 2 * channel + (1 for pickup, else 0)]
 TERM_THRESHOLD: Final = 0
@@ -55,15 +53,19 @@ TERM_ROWS: Final = 3
 PROGRESS_LOOK: Final = 0
 """In: the number of this look."""
 PROGRESS_BUDGET: Final = 1
-"""In and out: cells and offers that may be looked at; the last SKU may exceed it."""
+"""In and out: what may be spent, in cells that are run through (4 ns); the last SKU may exceed it."""
 PROGRESS_CHANGED: Final = 2
 """In and out: offers whose units are others now."""
 PROGRESS_FIELDS: Final = 3
 
+SKU_COST: Final = 24
+OFFER_COST: Final = 4
+"""What it costs to come to a SKU and to an offer, in cells: what lies elsewhere in memory is waited for."""
+
 Marked = tuple[Integers, Integers, Integers, Integers]
-Chained = tuple[Integers, Integers, Integers, Integers]
+Chained = tuple[Integers, Integers, Integers]
 MARKED: Final = types.UniTuple(MATRIX, 4)
-CHAINED: Final = types.Tuple([MATRIX, VECTOR, VECTOR, VECTOR])
+CHAINED: Final = types.Tuple([MATRIX, VECTOR, VECTOR])
 
 
 @inner
@@ -138,31 +140,31 @@ def mark_changes(marked: Marked, effects: Integers, seq: int) -> None:
 def refresh_offers(stock: Stock, nodes: Integers, chained: Chained, terms: Integers, progress: Integers) -> int:
     """Bring the offers of SKUs up to date, in order, as far as the budget goes. Returns how many SKUs were looked at.
 
-    ``chained``: the matrix of offers; the position + 1 of the first offer of each SKU; the SKUs; and where the positions of offers go
-    whose units are others now. ``terms``: see TERM_ROWS.
+    ``chained``: the matrix of offers; the position + 1 of the first offer of each SKU; and the SKUs. ``terms``: see TERM_ROWS.
     """
-    offers, first, skus, changed = chained
-    budget, found = progress[PROGRESS_BUDGET], progress[PROGRESS_CHANGED]
+    offers, first, skus = chained
+    budget = progress[PROGRESS_BUDGET]
     terms[TERM_SKU] = -1
     done = 0
     while done < skus.size and budget > 0:
         sku = skus[done]
         at = first[sku] - 1
+        if at >= 0:
+            budget -= SKU_COST
         while at >= 0:
-            channel, needs = offers[VIEW_CHANNEL, at], offers[VIEW_NEEDS, at]
+            channel, needs = offers[at, VIEW_CHANNEL], offers[at, VIEW_NEEDS]
             term = 2 * channel + (needs & c.FLAG_PICKUP != 0)
             if terms[TERM_SKU, term] != sku:
                 terms[TERM_SKU, term] = sku
                 terms[TERM_POOLED, term] = ats(stock, nodes, sku, channel, needs) - terms[TERM_THRESHOLD, term]
                 budget -= stock[1][c.INDEX_COUNT, sku]
-            budget -= 1
-            units = offered(stock, nodes, sku, terms[TERM_POOLED, term], (channel, needs, offers[VIEW_NODE, at]))
-            if units != offers[OFFER_UNITS, at]:
-                offers[OFFER_UNITS, at] = units
-                offers[OFFER_LOOK, at] = progress[PROGRESS_LOOK]
-                changed[found] = at
-                found += 1
-            at = offers[OFFER_NEXT, at] - 1
+            budget -= OFFER_COST
+            units = offered(stock, nodes, sku, terms[TERM_POOLED, term], (channel, needs, offers[at, VIEW_NODE]))
+            if units != offers[at, OFFER_UNITS]:
+                offers[at, OFFER_UNITS] = units
+                offers[at, OFFER_LOOK] = progress[PROGRESS_LOOK]
+                progress[PROGRESS_CHANGED] += 1
+            at = offers[at, OFFER_NEXT] - 1
         done += 1
-    progress[PROGRESS_BUDGET], progress[PROGRESS_CHANGED] = budget, found
+    progress[PROGRESS_BUDGET] = budget
     return done

@@ -142,7 +142,8 @@ class TakeImage(Query):
 
 @dataclass(frozen=True, slots=True)
 class Look(Query):
-    """What planning needs of the state, as a copy: ``take`` is given the pool and the time, changes nothing and keeps no view of it.
+    """What planning and those who watch need of the state, as a copy: ``take`` is given the pool and the time, changes nothing of it and
+    keeps no view.
 
     The writer waits meanwhile: take a little, and ask again for the rest.
     """

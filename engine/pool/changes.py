@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.kernels import offers as k
 from engine.kernels.offers import mark_changes
@@ -10,6 +11,7 @@ from engine.kernels.zones import Integers, State
 from engine.model import decisions as d
 
 NEVER = -1
+Flags = NDArray[np.bool_]
 
 
 class Changes:
@@ -24,7 +26,7 @@ class Changes:
         self.everything_seq = NEVER
         """The last decision that may have changed what is offered of any SKU."""
         self.everything_waits = False
-        """There was one since the queue was taken."""
+        """There was one since the last look."""
 
     def begin(self, seq: int) -> None:
         """Note changes from the decision after ``seq`` on."""
@@ -52,17 +54,37 @@ class Changes:
             elif isinstance(document, d.SkuPut):
                 self.marks[k.MARK_SEQ, document.at] = seq
 
-    def take(self) -> Integers:
-        """The SKUs of the queue, int64[n], in the order of their first change; the queue is empty now."""
+    @property
+    def waiting(self) -> Integers:
+        """The SKUs that have changed and were not looked at since, int64[n], in the order of their change; good until the next one."""
         queue = self.marks[k.MARK_QUEUE]
-        taken: Integers = queue[: queue[-1]].copy()
-        queue[-1] = 0
-        self.marks[k.MARK_WAITS, taken] = 0
-        return taken
+        waiting: Integers = queue[: queue[-1]]
+        return waiting
 
-    def changed_after(self, seq: int, sku_indexes: Integers) -> "np.typing.NDArray[np.bool_]":
+    def add(self, sku_indexes: Integers) -> None:
+        """These SKUs, each named once, wait as well."""
+        fresh = sku_indexes[self.marks[k.MARK_WAITS, sku_indexes] == 0]
+        queue, count = self.marks[k.MARK_QUEUE], int(self.marks[k.MARK_QUEUE, -1])
+        queue[count : count + fresh.size] = fresh
+        queue[-1] = count + fresh.size
+        self.marks[k.MARK_WAITS, fresh] = 1
+
+    def looked_at(self, count: int) -> None:
+        """The first so many of those that wait were looked at."""
+        waiting = self.waiting
+        self.marks[k.MARK_WAITS, waiting[:count]] = 0
+        left = waiting.size - count
+        waiting[:left] = waiting[count:].copy()
+        self.marks[k.MARK_QUEUE, -1] = left
+
+    def waits(self, sku_indexes: Integers) -> Flags:
+        """Whether each SKU has changed and was not looked at since."""
+        waits: Flags = self.marks[k.MARK_WAITS, sku_indexes] != 0
+        return waits
+
+    def changed_after(self, seq: int, sku_indexes: Integers) -> Flags:
         """Whether what is offered of each SKU may have changed after ``seq``, which is not before ``began_seq``."""
         if self.everything_seq > seq:
             return np.ones(sku_indexes.size, dtype=np.bool_)
-        changed: np.typing.NDArray[np.bool_] = self.marks[k.MARK_SEQ, sku_indexes] > seq
+        changed: Flags = self.marks[k.MARK_SEQ, sku_indexes] > seq
         return changed

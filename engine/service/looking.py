@@ -1,4 +1,4 @@
-"""What planning asks of the writer: a little at a time, behind its callers, so that nobody's request waits for a plan."""
+"""What planning and the hub of watchers ask of the writer: a little at a time, behind its callers, so that nobody's request waits for a plan."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import numpy as np
 from engine.kernels.zones import Integers
 from engine.model.limits import SECOND_NS
 from engine.pool.names import Names
+from engine.pool.offers import View
 from engine.service.convert import watching as convert
 from engine.service.convert.watching import Subject, Watch
 from engine.service.limits import WATCH_ENTRIES_MAX
@@ -61,9 +62,8 @@ class Delivery:
 class Subscription:
     """What one or more watchers watch."""
 
-    def __init__(self, number: int, subject: Subject, view: Integers, size_max: int) -> None:
+    def __init__(self, subject: Subject, view: View, size_max: int) -> None:
         """``size_max``: the most offers that it has, but for SKUs that are put later."""
-        self.number = number
         self.subject = subject
         self.view = view
         self.size_max = size_max
@@ -73,7 +73,9 @@ class Subscription:
         self.unknown: dict[str, None] = {}
         """SKUs that do not exist yet."""
         self.changed_look = 0
-        """The look that last found something of it to be new."""
+        """The look that last found something of it to be new, as far as is known."""
+        self.known_look = 0
+        """Looks up to this one are known in that."""
         self.filled = False
         """All of it has been looked at."""
         self.deliveries: dict[tuple[int, ...], Delivery] = {}

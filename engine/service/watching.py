@@ -51,10 +51,9 @@ class Hub:
         self._watching = Watching(self.offers)
         self._round: Round | None = None
         self._sku_count = 0
+        self._changed_look = 0
         self._watchers: set[Watcher] = set()
         self._subscriptions: dict[Subject, Subscription] = {}
-        self._by_number: dict[int, Subscription] = {}
-        self._numbers = 0
         self._unknown: dict[str, set[Subscription]] = {}  # who waits for SKUs that do not exist, by key
         self._joining: list[Subscription] = []
         self._leaving: list[Subscription] = []
@@ -110,11 +109,10 @@ class Hub:
         joining = sum(each.size_max for each in self._joining)
         node = names.nodes.find(subject.node_key) if subject.node_key else -1
         view = view_of(names.channels.find(subject.channel_key), subject.kind, node)
-        self._numbers += 1
-        subscription = Subscription(self._numbers, subject, view, len(subject.sku_keys) or len(names.skus))
+        subscription = Subscription(subject, view, len(subject.sku_keys) or len(names.skus))
         if len(self.offers) + joining + subscription.size_max > WATCHED_OFFERS_MAX:
             raise Crowded("watched_offers_max", WATCHED_OFFERS_MAX, "The server", NOT_SERVING_RETRY_NS)
-        self._subscriptions[subject] = self._by_number[subscription.number] = subscription
+        self._subscriptions[subject] = subscription
         self._joining.append(subscription)
         return subscription
 
@@ -123,7 +121,7 @@ class Hub:
         subscription = watcher.subscription
         subscription.watchers -= 1
         if not subscription.watchers:
-            del self._subscriptions[subscription.subject], self._by_number[subscription.number]
+            del self._subscriptions[subscription.subject]
             self._leaving.append(subscription)
             self._require_task()
             self._wake.set()
@@ -156,13 +154,13 @@ class Hub:
 
     def _is_news(self) -> bool:
         done = self._round
-        if done is None or done.waiting.size or self._filling:
+        if done is None or done.waiting or self._filling:
             return True
         return self.engine.writer.last_seq > done.seq
 
     async def _pause(self) -> None:
         await asyncio.sleep(HURRY_S)
-        if not (self._fill.size or (self._round is not None and self._round.waiting.size)):
+        if not (self._fill.size or (self._round is not None and self._round.waiting)):
             try:
                 async with asyncio.timeout(TICK_S - HURRY_S):
                     await self._wake.wait()
@@ -173,19 +171,11 @@ class Hub:
     def _settle(self) -> None:
         """Who came and who left since. Between two looks: in one, the offers are the writer's."""
         joining, self._joining = self._joining, []
-        large = []
         for subscription in joining:
-            sku_indexes = self._resolve(subscription)
-            self._add(subscription, sku_indexes)
-            if sku_indexes.size > WATCH_ENTRIES_MAX:
-                large.append(sku_indexes)
-            else:
-                # Few are not kept waiting by many.
-                self._fill = np.concatenate((sku_indexes, self._fill))
-        self._fill = np.concatenate((self._fill, *large))
+            self._add(subscription, self._resolve(subscription))
         leaving, self._leaving = self._leaving, []
         for subscription in leaving:
-            self.offers.drop(subscription.at)
+            self.offers.drop(subscription.view, subscription.at)
             self._filling.discard(subscription)
             for key in subscription.unknown:
                 self._unknown[key].discard(subscription)
@@ -207,45 +197,44 @@ class Hub:
         return np.array(found, dtype=np.int64)
 
     def _add(self, subscription: Subscription, sku_indexes: Integers) -> None:
-        at = self.offers.add(subscription.number, subscription.view, sku_indexes)
+        at, fresh = self.offers.add(subscription.view, sku_indexes)
         subscription.at = np.concatenate((subscription.at, at))
-        subscription.filled = False
+        subscription.filled, subscription.known_look = False, 0
         self._filling.add(subscription)
+        # Few are not kept waiting by many.
+        few = fresh.size <= WATCH_ENTRIES_MAX
+        self._fill = np.concatenate((fresh, self._fill) if few else (self._fill, fresh))
 
     async def _look(self) -> None:
         fill, watching = self._fill[:FILLED_MAX], self._watching
         self._round = done = await looking.look(self.engine, lambda pool, _: watching.look(pool, fill))
         self._fill = self._fill[done.filled :]
-        table = self.offers.table
-        for number in np.unique(table[k.OFFER_OWNER, done.changed]).tolist():
-            subscription = self._by_number.get(number)
-            if subscription is not None:
-                subscription.changed_look = done.number
+        if done.changed:
+            self._changed_look = done.number
+        units = self.offers.table[:, k.OFFER_UNITS]
         for subscription in list(self._filling):
-            if not (table[k.OFFER_UNITS, subscription.at] < 0).any():
+            if not (units[subscription.at] < 0).any():
                 subscription.filled = True
                 self._filling.discard(subscription)
         if done.sku_count > self._sku_count:
             self._welcome(range(self._sku_count, done.sku_count))
             self._sku_count = done.sku_count
-        for subscription in self._by_number.values():
+        for subscription in self._subscriptions.values():
             subscription.deliveries.clear()
 
     def _welcome(self, sku_indexes: range) -> None:
         """SKUs that are new: those who watch every SKU watch them, too, and so do those who named them before they were there."""
         fresh = np.array(sku_indexes, dtype=np.int64)
         joining = set(self._joining)
-        for subscription in self._by_number.values():
+        for subscription in self._subscriptions.values():
             if not subscription.subject.sku_keys and subscription not in joining:
                 self._add(subscription, fresh)
-                self._fill = np.concatenate((self._fill, fresh))
         keys = self.engine.names.sku_keys
         for sku in sku_indexes if self._unknown else ():
             for subscription in self._unknown.pop(keys[sku], ()):
                 one = fresh[sku - fresh[0] : sku - fresh[0] + 1]
                 del subscription.unknown[keys[sku]]
                 self._add(subscription, one)
-                self._fill = np.concatenate((one, self._fill))
 
     def _tell(self, now_s: float) -> None:
         """Tell those who are ready and due what is new to them, who waits longest first."""
@@ -255,7 +244,10 @@ class Hub:
         ready = [
             watcher
             for watcher in self._watchers
-            if watcher.due_s <= now_s and watcher.next is not None and not watcher.next.done() and _owed(watcher, done)
+            if watcher.due_s <= now_s
+            and watcher.next is not None
+            and not watcher.next.done()
+            and self._owed(watcher, done)
         ]
         ready.sort(key=lambda watcher: watcher.due_s)
         entries = 0
@@ -268,39 +260,42 @@ class Hub:
             assert watcher.next is not None
             watcher.next.set_result(delivery)
 
+    def _owed(self, watcher: Watcher, done: Round) -> bool:
+        """Whether there is something to tell it."""
+        subscription = watcher.subscription
+        if subscription.known_look < self._changed_look:
+            looks = self.offers.table[subscription.at, k.OFFER_LOOK]
+            subscription.known_look, subscription.changed_look = done.number, int(looks.max(initial=0))
+        if not watcher.told_look:
+            return done.seq >= watcher.seq and (subscription.filled or subscription.changed_look > 0)
+        if subscription.changed_look > watcher.told_look:
+            return True
+        return watcher.resume_seq < watcher.told_seq and subscription.filled and not done.waiting
+
     def _delivery(self, watcher: Watcher, done: Round) -> Delivery:
         """What is new to a watcher; it knows it now."""
         if not watcher.told_look:
             watcher.begin(done.changes.began_seq)
         subscription = watcher.subscription
-        resume_seq = done.seq if subscription.filled and not done.waiting.size else watcher.resume_seq
+        resume_seq = done.seq if subscription.filled and not done.waiting else watcher.resume_seq
         since = watcher.from_seq if watcher.catching_up else -1
         key = (watcher.told_look, watcher.resume_seq, watcher.complete, since)
         delivery = subscription.deliveries.get(key)
         if delivery is None:
             delivery = Delivery(self.engine.names, done.seq, (watcher.resume_seq, resume_seq), watcher.complete)
             table, at = self.offers.table, subscription.at
-            at = at[(table[k.OFFER_LOOK, at] > watcher.told_look) & (table[k.OFFER_UNITS, at] >= 0)]
-            if done.waiting.size:
-                at = at[~np.isin(table[k.OFFER_SKU, at], done.waiting)]
+            at = at[table[at, k.OFFER_LOOK] > watcher.told_look]
+            at = at[table[at, k.OFFER_UNITS] >= 0]
+            if done.waiting:
+                at = at[~done.changes.waits(table[at, k.OFFER_SKU])]
             if since >= 0:
-                at = at[done.changes.changed_after(since, table[k.OFFER_SKU, at])]
+                at = at[done.changes.changed_after(since, table[at, k.OFFER_SKU])]
             unknown = () if watcher.told_look or since >= 0 else tuple(subscription.unknown)
-            delivery.fill(table[k.OFFER_SKU, at], table[k.OFFER_UNITS, at], unknown)
+            delivery.fill(table[at, k.OFFER_SKU], table[at, k.OFFER_UNITS], unknown)
             subscription.deliveries[key] = delivery
         watcher.told_seq, watcher.resume_seq = done.seq, resume_seq
-        if not done.waiting.size:
+        if not done.waiting:
             # Else what it is told now is told once more, with what had to wait: nobody keeps a list of that.
             watcher.told_look = done.number
         watcher.catching_up = watcher.catching_up and resume_seq < done.seq
         return delivery
-
-
-def _owed(watcher: Watcher, done: Round) -> bool:
-    """Whether there is something to tell it."""
-    subscription = watcher.subscription
-    if not watcher.told_look:
-        return done.seq >= watcher.seq and (subscription.filled or subscription.changed_look > 0)
-    if subscription.changed_look > watcher.told_look:
-        return True
-    return watcher.resume_seq < watcher.told_seq and subscription.filled and not done.waiting.size

@@ -19,6 +19,7 @@ from engine.model import queries as q
 from engine.model.network import Channel, Sku
 from engine.model.outcomes import FulfillmentKind
 from engine.pool.offers import Offers
+from engine.pool.offers import View as Compiled
 from tests.builders import PICKUP, SHIP, SMALL, Store, ship
 from tests.property.busy import Busy
 from tests.property.twins import Twins
@@ -74,24 +75,23 @@ class Crowd:
         self.machine = machine
         self.chance = Random(seed)
         self.watching = Watching(Offers(machine.pool.limits.skus_max))
-        self.of: dict[int, tuple[View, Integers]] = {}
+        self.watchers: list[tuple[View, Compiled, list[int], Integers]] = []
         self.fill = NOTHING
-        self.came = 0
 
     def come_or_go(self) -> None:
-        chance = self.chance
-        if self.of and chance.random() < 0.4:
-            self.watching.offers.drop(self.of.pop(chance.choice([*self.of]))[1])
+        chance, offers = self.chance, self.watching.offers
+        if self.watchers and chance.random() < 0.4:
+            _, compiled, _, at = self.watchers.pop(chance.randrange(len(self.watchers)))
+            offers.drop(compiled, at)
             return
         pool, view = self.machine.pool, chance.choice(VIEWS)
-        skus = np.array(
-            chance.sample(range(len(pool.names.skus)), chance.randint(0, len(pool.names.skus))), dtype=np.int64
-        )
+        count = len(pool.names.skus)
+        skus = chance.sample(range(count), chance.randint(0, count))
         node = pool.names.nodes.find(view[2]) if view[2] else -1
-        self.came += 1
         compiled = view_of(pool.names.channels.find(view[0]), view[1], node)
-        self.of[self.came] = view, self.watching.offers.add(self.came, compiled, skus)
-        self.fill = np.concatenate((self.fill, skus))
+        at, fresh = offers.add(compiled, np.array(skus, dtype=np.int64))
+        self.watchers.append((view, compiled, skus, at))
+        self.fill = np.concatenate((self.fill, fresh))
 
     def look(self) -> module.Round:
         done = self.watching.look(self.machine.pool, self.fill)
@@ -100,14 +100,13 @@ class Crowd:
 
     def require(self, seed: int) -> None:
         """Everybody sees what is so; to be called when all has been looked at."""
-        table = self.watching.offers.table
-        assert len(self.watching.offers) == sum(at.size for _, at in self.of.values())
-        for owner, (view, at) in self.of.items():
-            for position in at.tolist():
-                sku = int(table[k.OFFER_SKU, position])
-                seen = int(table[k.OFFER_UNITS, position])
-                assert seen == offered(self.machine, sku, view), f"seed {seed}: {sku} for {view}"
-                assert table[k.OFFER_OWNER, position] == owner
+        offers = self.watching.offers
+        assert len(offers) == len({(compiled, sku) for _, compiled, skus, _ in self.watchers for sku in skus})
+        for view, compiled, skus, at in self.watchers:
+            assert offers.table[at, k.OFFER_SKU].tolist() == skus
+            assert (offers.table[at, : k.VIEW_FIELDS] == compiled).all()
+            seen = offers.table[at, k.OFFER_UNITS].tolist()
+            assert seen == [offered(self.machine, sku, view) for sku in skus], f"seed {seed}: {skus} for {view}"
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -131,62 +130,85 @@ def test_a_random_day(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
         if crowd.chance.random() < 0.3:
             crowd.come_or_go()
         if crowd.chance.random() < 0.3:
-            monkeypatch.setattr(module, "BUDGET", crowd.chance.choice([1, 3, 10, module.BUDGET]))
+            monkeypatch.setattr(module, "BUDGET", crowd.chance.choice([1, 60, 120, module.BUDGET]))
             done = crowd.look()
             assert (done.seq, done.sku_count) == (machine.seq, len(machine.pool.names.skus))
             if step % 10 == 0:
-                while done.waiting.size or crowd.fill.size:
+                while done.waiting or crowd.fill.size:
                     done = crowd.look()
                 crowd.require(seed)
         if step % 50 == 0:
             assert asked(store) == after, f"seed {seed}, step {step}"
 
 
+def told(offers: Offers, at: Integers, done: module.Round) -> list[int]:
+    """Which of some offers a look found to be others."""
+    return np.flatnonzero(offers.table[at, k.OFFER_LOOK] == done.number).tolist()
+
+
 def test_only_what_has_changed_is_told(store: Store) -> None:
-    """The positions of offers whose units are others, with the number of the look; nothing of a change that changed nothing."""
+    """Offers have the number of the look that found others; a change that changed nothing leaves none."""
     watching = Watching(Offers(SMALL.skus_max))
-    pool, offers = store.machine.pool, watching.offers
-    pairs = np.arange(4)
-    web, app = (offers.add(owner, view_of(owner, SHIP), pairs) for owner in (0, 1))
-    first = watching.look(pool, pairs)
-    assert (first.number, first.filled, first.waiting.size, sorted(first.changed)) == (1, 4, 0, [*range(8)])
-    assert watching.look(pool, NOTHING).changed.size == 0
+    pool, offers, pairs = store.machine.pool, watching.offers, np.arange(4)
+    views = [view_of(channel, SHIP) for channel in (0, 1)]
+    (web, fresh), (app, _) = (offers.add(view, pairs) for view in views)
+    first = watching.look(pool, fresh)
+    assert (first.number, first.filled, first.waiting, first.changed) == (1, 4, 0, 8)
+    assert watching.look(pool, NOTHING).changed == 0
     store.stock(("A", "dc", 2))
-    assert watching.look(pool, NOTHING).changed.tolist() == [web[0]], "two are below the threshold of the app"
+    done = watching.look(pool, NOTHING)
+    assert (told(offers, web, done), told(offers, app, done)) == ([0], []), "two are below the threshold of the app"
     store.stock(("A", "dc", 3))
     done = watching.look(pool, NOTHING)
-    assert (sorted(done.changed), set(offers.table[k.OFFER_LOOK, done.changed])) == ([web[0], app[0]], {done.number})
+    assert (told(offers, web, done), told(offers, app, done), done.changed) == ([0], [0], 2)
     store.stock(("A", "dc", 9))
     store.stock(("A", "dc", 3))
-    assert watching.look(pool, NOTHING).changed.size == 0, "as it was"
-    offers.drop(web)
+    assert watching.look(pool, NOTHING).changed == 0, "as it was"
+    offers.drop(views[0], web)
     store.stock(("A", "dc", 8))
-    assert watching.look(pool, NOTHING).changed.tolist() == [app[0]]
+    assert watching.look(pool, NOTHING).changed == 1
+
+
+def test_those_who_watch_the_same_share_it() -> None:
+    offers, view = Offers(8), view_of(0, SHIP)
+    one, fresh = offers.add(view, np.array([3, 1]))
+    assert fresh.tolist() == [3, 1]
+    other, fresh = offers.add(view, np.array([1, 2]))
+    assert (fresh.tolist(), one[1], len(offers)) == ([2], other[0], 3)
+    offers.drop(view, one)
+    assert (len(offers), offers.first.astype(bool).tolist()) == (2, [False, True, True, *[False] * 5])
+    offers.drop(view, other)
+    assert not len(offers)
+    assert not offers.first.any()
+    nothing, _ = offers.add(view, NOTHING)
+    offers.drop(view, nothing)
+    again, fresh = offers.add(view, np.arange(8))
+    assert (fresh.size, len(set(again)), len(offers)) == (8, 8, 8)
 
 
 def test_what_changes_everything(store: Store) -> None:
     watching, pool = Watching(Offers(SMALL.skus_max)), store.machine.pool
-    at = watching.offers.add(7, view_of(0, SHIP), np.arange(2))
+    at, fresh = watching.offers.add(view_of(0, SHIP), np.arange(2))
     store.stock(("A", "dc", 5), ("B", "east", 4))
-    watching.look(pool, np.arange(2))
+    watching.look(pool, fresh)
     seq = store.machine.seq
     store.tell(m.PutChannels, channels=(Channel("web", all_nodes=True, threshold_units=2),))
-    assert watching.look(pool, NOTHING).changed.size == 2
-    assert watching.offers.table[k.OFFER_UNITS, at].tolist() == [3, 2]
+    assert watching.look(pool, NOTHING).changed == 2
+    assert watching.offers.table[at, k.OFFER_UNITS].tolist() == [3, 2]
     assert pool.changes.changed_after(seq, np.arange(4)).all()
     assert not pool.changes.changed_after(seq + 1, np.arange(4)).any()
 
 
 def test_a_look_that_fails_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     watching, pool = Watching(Offers(SMALL.skus_max)), store.machine.pool
-    at = watching.offers.add(7, view_of(0, SHIP), np.arange(2))
-    watching.look(pool, np.arange(2))
+    at, fresh = watching.offers.add(view_of(0, SHIP), np.arange(2))
+    watching.look(pool, fresh)
     store.stock(("A", "dc", 5))
     with monkeypatch.context() as broken:
         broken.setattr(module, "refresh_offers", None)
         with pytest.raises(TypeError):
             watching.look(pool, NOTHING)
-    assert watching.look(pool, NOTHING).changed.tolist() == [at[0]]
+    assert told(watching.offers, at, watching.look(pool, NOTHING)) == [0]
 
 
 def test_reserves_that_go_together_are_marked(store: Store) -> None:
@@ -197,8 +219,14 @@ def test_reserves_that_go_together_are_marked(store: Store) -> None:
     judged = store.machine.decide_reserves(commands, store.now_ns)
     assert judged is not None
     store.machine.apply_reserves(*judged)
-    assert sorted(changes.take()) == [0, 2]
-    assert changes.take().size == 0
+    assert sorted(changes.waiting) == [0, 2]
+    changes.looked_at(1)
+    assert changes.waiting.size == 1
+    changes.add(np.arange(4))
+    assert sorted(changes.waiting) == [0, 1, 2, 3]
+    assert changes.waits(np.arange(4)).all()
+    changes.looked_at(4)
+    assert not changes.waits(np.arange(4)).any()
 
 
 def test_a_replay_forgets_what_changed(store: Store) -> None:
@@ -209,6 +237,6 @@ def test_a_replay_forgets_what_changed(store: Store) -> None:
     assert changes.changed_after(store.machine.seq - 1, np.arange(5)).tolist() == [False] * 4 + [True]
     changes.end()
     watching = Watching(Offers(SMALL.skus_max))
-    watching.offers.add(1, view_of(0, SHIP), np.arange(2))
-    assert watching.look(store.machine.pool, NOTHING).changed.size == 2, "everything is looked at again"
+    watching.offers.add(view_of(0, SHIP), np.arange(2))
+    assert watching.look(store.machine.pool, NOTHING).changed == 2, "everything is looked at again"
     assert changes.began_seq == store.machine.seq

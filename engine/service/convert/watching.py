@@ -17,7 +17,7 @@ INTERVAL_NS_DEFAULT = SECOND_NS
 
 
 class Subject(NamedTuple):
-    """What is watched. ``sku_keys``: each once; empty: every SKU."""
+    """What is watched. ``sku_keys``: each once, in order, so that those who watch the same are seen to; empty: every SKU."""
 
     channel_key: str
     kind: FulfillmentKind
@@ -61,7 +61,7 @@ def watch(request: pb.WatchAvailabilityRequest, rules: Rules) -> Watch:
         elif interval_ns > INTERVAL_NS_MAX:
             check.over("min_interval", f"is {interval_ns / SECOND_NS:g} s", "watch_interval_max_ns", INTERVAL_NS_MAX)
     check.done()
-    subject = Subject(channel_key, kind, node_key, tuple(dict.fromkeys(sku_keys)))
+    subject = Subject(channel_key, kind, node_key, tuple(sorted(set(sku_keys))))
     return Watch(subject, request.from_seq, interval_ns)
 
 
