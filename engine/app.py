@@ -8,12 +8,14 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from time import perf_counter
 
 from engine.clock import SystemClock
 from engine.core.machine import Machine
 from engine.follower.child import FollowerProcess
 from engine.journal import Journal, JournalFenced, open_journal
+from engine.pool.memory import pretouched
 from engine.ready import JournalLost, Ready
 from engine.recovery import recover
 from engine.service.port import OpenPort
@@ -144,7 +146,8 @@ def _replay(settings: Settings, journal: Journal) -> tuple[Machine, float]:
 
     gc.set_threshold(*_COLLECT_AFTER)
     folder = None if settings.snapshots is None else SnapshotFolder(settings.snapshots)
-    machine = recover(journal, settings.limits, snapshots=folder, progress=progress)
+    with pretouched() if settings.pretouch else nullcontext():
+        machine = recover(journal, settings.limits, snapshots=folder, progress=progress)
     # What was replayed stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()

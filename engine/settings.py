@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     linger_us_max: int = Field(default=16_000, ge=0, le=1_000_000)
     """Longest wait for company before a group is made durable, in microseconds. It is waited for no longer than twice what the last group
     took, which is less where load is low; a lone caller never waits."""
+    pretouch: bool = False
+    """Take all memory that the limits of the state allow when the server starts, in huge pages, so that no decision waits for it later: for a
+    server that is to be ready for a peak, with limits set to what it needs. Some 2 GB with the limits as they are."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""
     limits: Limits = Limits()

@@ -54,7 +54,7 @@ def serve(
     Every setting can also be given as an environment variable: STOCKPOOL_JOURNAL, STOCKPOOL_HOST, STOCKPOOL_PORT, STOCKPOOL_FRONT, STOCKPOOL_AUTH_FILE,
     STOCKPOOL_TLS_CERTIFICATE, STOCKPOOL_TLS_KEY, STOCKPOOL_SNAPSHOTS, STOCKPOOL_SNAPSHOT_EVERY_DECISIONS, STOCKPOOL_SNAPSHOT_EVERY_S,
     STOCKPOOL_KEEP_DECISIONS, STOCKPOOL_PRICE_REFRESH_S, STOCKPOOL_PRICE_HISTORY_DAYS, STOCKPOOL_PRICE_HORIZON_DAYS, STOCKPOOL_PRICE_TIMEOUT_S,
-    STOCKPOOL_WAVE_EVERY_S, STOCKPOOL_WAVE_THINK_S, STOCKPOOL_LINGER_US_MAX, STOCKPOOL_LOG_LEVEL (debug, info, warning, error), and for each limit of engine/model/limits.py its name: STOCKPOOL_LIMITS__CELLS_MAX. A variable STOCKPOOL_… that is none of these is refused.
+    STOCKPOOL_WAVE_EVERY_S, STOCKPOOL_WAVE_THINK_S, STOCKPOOL_LINGER_US_MAX, STOCKPOOL_PRETOUCH, STOCKPOOL_LOG_LEVEL (debug, info, warning, error), and for each limit of engine/model/limits.py its name: STOCKPOOL_LIMITS__CELLS_MAX. A variable STOCKPOOL_… that is none of these is refused.
     """
     with reported(as_json=as_json):
         settings = load_settings(

@@ -13,6 +13,7 @@ from engine.model.decisions import Document, Run
 from engine.model.limits import Limits
 from engine.model.orders import FulfillmentOrder, Order, Return
 from engine.pool.changes import Changes
+from engine.pool.memory import blank
 from engine.pool.names import Names
 from engine.pool.network import Network
 from engine.pool.orders import OrderBook
@@ -114,7 +115,7 @@ def effect_matrix(seq: int, now_ns: int, rows: list[decisions.EffectRow] | Integ
 
 
 def empty_state(limits: Limits) -> State:
-    """Columns at the maximum that ``limits`` allow. Pages that are never touched cost nothing.
+    """Columns at the maximum that ``limits`` allow. Pages that are never touched cost nothing, unless all are taken at once (``pool.memory``).
 
     Reservations get twice the columns, so that a free one is always near. Chunks of the index double and leave theirs to
     others: four entries a cell are what the worst order of arrival needs.
@@ -123,14 +124,16 @@ def empty_state(limits: Limits) -> State:
     counters = np.zeros(c.COUNTERS, dtype=np.int64)
     counters[c.RESERVATION_NEXT] = 1
     return (
-        np.zeros((c.CELL_ROWS, limits.cells_max), dtype=np.int64),
-        np.zeros((c.SKU_ROWS, limits.skus_max), dtype=np.int64),
-        np.zeros(4 * limits.cells_max + c.CHUNK_MIN * limits.skus_max, dtype=np.int64),
-        np.zeros((c.RES_ROWS, columns), dtype=np.int64),
-        np.zeros((c.HELD_ROWS, limits.reservation_legs_max), dtype=np.int64),
-        np.zeros((c.EXPIRY_ROWS, 2 * columns), dtype=np.int64),
-        np.zeros((c.MOVEMENT_ROWS, limits.movements_remembered), dtype=np.int64),
-        np.zeros((limits.sources_max, limits.cells_max), dtype=np.int64),
+        blank(c.CELL_ROWS, limits.cells_max),
+        blank(c.SKU_ROWS, limits.skus_max),
+        blank(4 * limits.cells_max + c.CHUNK_MIN * limits.skus_max),
+        blank(c.RES_ROWS, columns),
+        blank(c.HELD_ROWS, limits.reservation_legs_max),
+        blank(c.EXPIRY_ROWS, 2 * columns),
+        blank(c.MOVEMENT_ROWS, limits.movements_remembered),
+        np.zeros(
+            (limits.sources_max, limits.cells_max), dtype=np.int64
+        ),  # few sources are ever used: never taken at once
         counters,
-        np.zeros((c.CAPACITY_ROWS, c.CAPACITY_WIDTH * limits.nodes_max), dtype=np.int64),
+        blank(c.CAPACITY_ROWS, c.CAPACITY_WIDTH * limits.nodes_max),
     )
