@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from statistics import quantiles
+from types import MappingProxyType
 from typing import IO, Any
 
 import psutil  # type: ignore[import-untyped]
@@ -30,6 +31,12 @@ LIMITS = {
     "STOCKPOOL_LIMITS__RESERVATION_LEGS_MAX": str(1 << 25),
 }
 """Environment of a server that is loaded: batches hold millions of reservations in a few seconds, and none ends before the benchmark does."""
+ROOM = {"cells_max": 1 << 19, "open_reservations_max": 1 << 22, "reservation_legs_max": 1 << 23}
+"""Limits of a server that is set up for a peak: room for what is coming,"""
+PEAK = {f"STOCKPOOL_LIMITS__{name.upper()}": str(value) for name, value in ROOM.items()} | {
+    "STOCKPOOL_PRETOUCH": "true"
+}
+"""and its environment: the memory for it is taken when it starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +131,21 @@ def _measured(made: list[Made], server_cpu_s: float) -> Measured:
 
 
 @contextmanager
-def loaded(command: list[str], world: World, callers: int, *, wire: bool = False) -> Iterator[Load]:
+def loaded(
+    command: list[str],
+    world: World,
+    callers: int,
+    *,
+    wire: bool = False,
+    environment: Mapping[str, str] = MappingProxyType(LIMITS),
+) -> Iterator[Load]:
     """Start the server that ``command`` runs, which says where it listens and ends with its standard input, and its callers.
 
-    ``wire``: callers that need less of the processors than grpcio's client, for servers that answer more than it asks.
+    ``wire``: callers that need less of the processors than grpcio's client, for servers that answer more than it asks. ``environment``: of the
+    server, beside that of this process.
     """
     with ExitStack() as stack:
-        server = stack.enter_context(piped(command, os.environ | LIMITS))
+        server = stack.enter_context(piped(command, {**os.environ, **environment}))
         told = hear(server)
         target = json.loads(told)["target"] if told.startswith("{") else told
         processes = [

@@ -1,4 +1,5 @@
-"""BatchReserve over the wire: messages of 1,000 reservations of two lines, two messages in flight, every one durable.
+"""BatchReserve over the wire: messages of 1,000 reservations of two lines, eight messages in flight, every one durable, on a server that has
+taken its memory.
 
 Routed ones are shipped (each SKU lies at a few nodes); the others are pinned to a store that has both lines. Beside these, in columns, in the
 same rounds: what the journal alone takes of the very same records, one hot SKU in every reservation, and a start that replays it all.
@@ -6,9 +7,6 @@ same rounds: what the journal alone takes of the very same records, one hot SKU 
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import sys
 import time
 from contextlib import closing
@@ -19,14 +17,19 @@ import pytest
 
 from benchmarks.caller import BATCH, BATCH_ITEMS, COLUMNS
 from benchmarks.history import Note
-from benchmarks.load import LIMITS, SERVE, Load, Measured, hear, loaded, piped
+from benchmarks.load import PEAK, ROOM, Load, Measured, loaded
 from benchmarks.stocking import copy_journal, journaled
 from benchmarks.world import World
+from engine.core.machine import Machine
 from engine.journal import Record, open_journal
+from engine.journal.codec import decode, encode
+from engine.kernels import columns as c
 from engine.model.limits import Limits
+from engine.pool.memory import pretouched
+from engine.recovery import advance
 
 ROUNDS = 3
-IN_FLIGHT = 2
+IN_FLIGHT = 8
 FEW_CELLS = World(skus=100_000, nodes=200, cells_per_sku=10)
 MANY_CELLS = World(skus=100_000, nodes=200, cells_per_sku=200)
 
@@ -35,7 +38,8 @@ MANY_CELLS = World(skus=100_000, nodes=200, cells_per_sku=200)
 def test_batch_reserve(world: World, stocked: Path, url: str, scale: float, note: Note) -> None:
     copy_journal(f"sqlite:///{stocked}", url)
     store = "sqlite" if url.startswith("sqlite") else "pg"
-    with loaded([sys.executable, "-m", "benchmarks.echo_server", url], world, callers=1) as load:
+    command = [sys.executable, "-m", "benchmarks.echo_server", url]
+    with loaded(command, world, callers=1, wire=True, environment=PEAK) as load:
         for call, calls in ((BATCH, 40), (COLUMNS, 200)):
             for pickup, place in ((False, "_routed"), (True, "")):
                 rounds = [batches(load, call, max(4, int(calls * scale)), pickup=pickup) for _ in range(ROUNDS + 1)]
@@ -46,14 +50,14 @@ def test_batch_reserve(world: World, stocked: Path, url: str, scale: float, note
                 note(f"batch_1000{tag}_{store}_server_cpu_us", cpu_us, "us")
 
 
-def test_batch_beside_its_journal(
-    world: World, stocked: Path, stocked_url: str, tmp_path: Path, scale: float, note: Note
-) -> None:
+def test_batch_beside_its_journal(world: World, stocked_url: str, tmp_path: Path, scale: float, note: Note) -> None:
     calls = max(4, int(300 * scale))
     uniform: list[float] = []
     hot: list[float] = []
     journal: list[float] = []
-    with loaded([sys.executable, "-m", "benchmarks.echo_server", stocked_url], world, callers=1) as load:
+    command = [sys.executable, "-m", "benchmarks.echo_server", stocked_url]
+    with loaded(command, world, callers=1, wire=True, environment=PEAK) as load:
+        world_seq = last_seq(stocked_url)
         batches(load, COLUMNS, calls)
         for turn in range(ROUNDS):
             seq = last_seq(stocked_url)
@@ -63,10 +67,9 @@ def test_batch_beside_its_journal(
     note("batch_over_journal", ratio(uniform, journal), "ratio")
     note("journal_alone_per_s", median(journal), "1/s")
     note("hot_over_uniform", ratio(hot, uniform), "ratio")
-    world_s = median(replay_s(stocked, tmp_path / "served.db") for _ in range(ROUNDS))
-    made_s = median(replay_s(database(stocked_url), tmp_path / "served.db") for _ in range(ROUNDS)) - world_s
-    reservations = calls * BATCH_ITEMS * (1 + 2 * ROUNDS)
-    note("replay_over_batch", reservations / made_s / median(uniform), "ratio")
+    replay = [replay_per_s(stocked_url, world_seq) for _ in range(ROUNDS)]
+    note("replay_over_batch", ratio(replay, uniform), "ratio")
+    note("replay_columns_per_s", median(replay), "1/s")
 
 
 @pytest.mark.long
@@ -78,7 +81,11 @@ def test_cells(tmp_path: Path, scale: float, note: Note) -> None:
     for url, held in zip(urls, worlds, strict=True):
         journaled(url, held, limits=Limits(cells_max=1 << 25))
     command = [sys.executable, "-m", "benchmarks.echo_server"]
-    with loaded([*command, urls[0]], worlds[0], 1) as few, loaded([*command, urls[1]], worlds[1], 1) as many:
+    large = PEAK | {"STOCKPOOL_LIMITS__CELLS_MAX": str(21 << 20)}
+    with (
+        loaded([*command, urls[0]], worlds[0], 1, wire=True, environment=large) as few,
+        loaded([*command, urls[1]], worlds[1], 1, wire=True, environment=large) as many,
+    ):
         for turn in range(ROUNDS + 1):
             rates = [per_s(batches(load, COLUMNS, calls)) for load in (few, many)]
             if turn:
@@ -110,26 +117,26 @@ def last_seq(url: str) -> int:
 
 
 def append_per_s(url: str, after_seq: int, path: Path) -> float:
-    """Reservations a second that an empty SQLite journal takes of the records behind ``after_seq``, each a batch or more, the very same bytes."""
+    """Reservations a second that an empty SQLite journal takes of the decisions behind ``after_seq``: a commit a batch."""
     with closing(open_journal(url, owner=False)) as source:
-        bodies = [(record.count, record.body) for record in source.read(after_seq + 1)]
-    seq = 0
+        batches = [each for record in source.read(after_seq + 1) for each in decode(record)]
+    bodies = [encode([each]).body for each in batches]
     with closing(open_journal(f"sqlite:///{path}")) as journal:
         begun = time.perf_counter()
-        for count, body in bodies:
-            journal.append(Record(seq + 1, count, body), expected_seq=seq)
-            seq += count
+        for seq, body in enumerate(bodies):
+            journal.append(Record(seq + 1, 1, body), expected_seq=seq)
         elapsed_s = time.perf_counter() - begun
-    return seq * BATCH_ITEMS / elapsed_s
+    return len(bodies) * BATCH_ITEMS / elapsed_s
 
 
-def database(url: str) -> Path:
-    """The file of a SQLite journal."""
-    return Path(url.removeprefix("sqlite:///"))
-
-
-def replay_s(journal: Path, copy: Path) -> float:
-    """Seconds that a server says it took to replay a journal: a copy, for the server adds to it."""
-    shutil.copy(journal, copy)
-    with piped([*SERVE, f"sqlite:///{copy}"], environment=os.environ | LIMITS) as server:
-        return float(json.loads(hear(server))["replay_s"])
+def replay_per_s(url: str, after_seq: int) -> float:
+    """Reservations a second that a start replays of the batches behind ``after_seq``."""
+    with pretouched():
+        machine = Machine(Limits(**ROOM))
+    with closing(open_journal(url, owner=False)) as journal:
+        advance(machine, journal, to_seq=after_seq)
+        held = machine.pool.counter(c.RESERVATIONS_OPEN)
+        begun = time.perf_counter()
+        advance(machine, journal)
+        elapsed_s = time.perf_counter() - begun
+    return (machine.pool.counter(c.RESERVATIONS_OPEN) - held) / elapsed_s

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from benchmarks.caller import BATCH_ITEMS, COLUMNS, RESERVE
 from benchmarks.history import Note
-from benchmarks.load import Load, loaded
+from benchmarks.load import PEAK, Load, loaded
 from benchmarks.peers import naive_orm
 from benchmarks.peers.postgres import DATABASE, PostgresPeer
 from benchmarks.peers.redis import Ran, RedisPeer
@@ -20,8 +20,10 @@ from benchmarks.rates import Rates
 from benchmarks.world import World
 
 ROUNDS = 3
-IN_FLIGHT = 2
-"""Batches at a time, of Stockpool and of the procedure."""
+IN_FLIGHT = 8
+"""Batches at a time."""
+CLIENTS = 2
+"""Who send batches to PostgreSQL and Redis: more make neither faster on two processors."""
 FUNCTIONS = ("reserve_each", "reserve_all")
 UNARY_IN_FLIGHT = 64
 CONNECTIONS = (8, 16, 32)
@@ -55,7 +57,7 @@ def redis_round(peer: RedisPeer, calls: int) -> dict[str, Ran]:
     return {
         "redis_single": peer.one_at_a_time(calls, 64),
         "redis_pipelined": peer.one_at_a_time(calls, 64, pipeline=16),
-        "redis_scripted": peer.many_at_a_time(max(4, calls // 300), IN_FLIGHT),
+        "redis_scripted": peer.many_at_a_time(max(4, calls // 300), CLIENTS),
     }
 
 
@@ -64,13 +66,14 @@ def test_batch_over_postgres(
 ) -> None:
     sizes, peer, rates = Sizes.of(scale), postgres_store, Rates()
     clients = peer.best_clients(sizes.pgbench_s)
-    function = max(FUNCTIONS, key=lambda name: peer.many_at_a_time(name, IN_FLIGHT, sizes.pgbench_s).calls_per_s)
-    with loaded([sys.executable, "-m", "benchmarks.echo_server", stocked_url], world, callers=1) as load:
+    function = max(FUNCTIONS, key=lambda name: peer.many_at_a_time(name, CLIENTS, sizes.pgbench_s).calls_per_s)
+    command = [sys.executable, "-m", "benchmarks.echo_server", stocked_url]
+    with loaded(command, world, callers=1, wire=True, environment=PEAK) as load:
         batch_per_s(load, sizes.batches)
         for _ in range(ROUNDS):
             rates.add("batch", batch_per_s(load, sizes.batches))
             rates.add("pg_procedure", peer.one_at_a_time(clients, sizes.pgbench_s).calls_per_s)
-            many = peer.many_at_a_time(function, IN_FLIGHT, sizes.pgbench_s).calls_per_s * BATCH_ITEMS
+            many = peer.many_at_a_time(function, CLIENTS, sizes.pgbench_s).calls_per_s * BATCH_ITEMS
             rates.add("pg_batch_procedure", many)
             rates.add("pg_procedure_hot", peer.one_at_a_time(clients, sizes.pgbench_s, hot=True).calls_per_s)
     peer.check()
@@ -83,7 +86,8 @@ def test_batch_over_postgres(
 
 def test_batch_over_redis(world: World, stocked_url: str, redis_store: RedisPeer, scale: float, note: Note) -> None:
     sizes, rates = Sizes.of(scale), Rates()
-    with loaded([sys.executable, "-m", "benchmarks.echo_server", stocked_url], world, callers=1) as load:
+    command = [sys.executable, "-m", "benchmarks.echo_server", stocked_url]
+    with loaded(command, world, callers=1, wire=True, environment=PEAK) as load:
         batch_per_s(load, sizes.batches)
         redis_round(redis_store, sizes.redis_calls)
         for _ in range(ROUNDS):
