@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 
 from engine.kernels import columns as c
-from engine.kernels.compiled import inner, kernel
+from engine.kernels.compiled import inlined, inner, kernel
 from engine.kernels.promise import apply_capacity
 from engine.kernels.stock import apply_open_cell, apply_units
 from engine.kernels.zones import MATRIX, SLOT_MASK, STATE, VECTOR, Integers, State
@@ -22,7 +22,7 @@ TIDY_MAX: Final = 1 << 14
 """Stale entries that are dropped one by one in a call."""
 
 
-@inner
+@inlined
 def apply_move(state: State, slot: int, row: int, delta: int, reason: int) -> None:
     """Change a quantity; a physical one leaves an entry in the movement ring."""
     cells, movements, counters = state[0], state[6], state[8]
@@ -137,7 +137,7 @@ def apply_tidy(state: State) -> None:
         apply_sink(expiry, 0, last)
 
 
-@inner
+@inlined
 def apply_hold(state: State, effect: Integers) -> None:
     """OP_HOLD: a reservation without legs yet."""
     reservations, counters = state[3], state[8]
@@ -157,7 +157,7 @@ def apply_hold(state: State, effect: Integers) -> None:
     apply_expiry(state, effect[1], effect[2])
 
 
-@inner
+@inlined
 def apply_leg(state: State, effect: Integers) -> None:
     """OP_LEG: units of an open reservation. Legs are chained newest first; readers turn them round."""
     cells, reservations, held, counters = state[0], state[3], state[4], state[8]
@@ -184,7 +184,7 @@ def apply_leg(state: State, effect: Integers) -> None:
         apply_capacity(state[9], (node, effect[5] >> 1), effect[5] & 1, effect[3], False)
 
 
-@inner
+@inlined
 def apply_close(state: State, effect: Integers) -> None:
     """OP_CLOSE: the reservation ends; its units are free, its legs are forgotten."""
     cells, reservations, held, counters = state[0], state[3], state[4], state[8]
