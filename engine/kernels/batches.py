@@ -63,17 +63,20 @@ def spread_claims(claims: Claims, sku_grams: Integers, node_rows: Integers, item
 
 
 @inner
-def fetch_stock(stock: Stock, items: Integers, lines: Integers, kept: Integers) -> None:
-    """Read what deciding the items will read of stock, and forget it; something of it is left in ``kept``, so that it is read at all.
+def fetch_stock(stock: Stock, items: Integers, lines: Integers, slots: Integers) -> None:
+    """Read what deciding the items will read of stock, and forget it. ``slots``, an entry a line, is scratch; something of what was read
+    is left in it, so that it is read at all.
 
     Deciding goes from one thing to the next and waits for each to come from memory. Here nothing waits for anything, so the
-    waits overlap: a batch over stock that is larger than the processor's caches is decided in half the time.
+    waits overlap: a batch over stock that is larger than the processor's caches is decided in half the time. Hence a pass for each step, and
+    the cells in one of their own: a search that goes the wrong way would stop what is read ahead.
     """
     cells, skus, index = stock
     seen = np.int64(0)
     for line in range(lines.shape[0]):
         sku = max(lines[line, c.LINE_SKU], np.int64(0))
         seen += skus[c.INDEX_START, sku] + skus[c.INDEX_COUNT, sku]
+        slots[line] = 0
     for line in range(lines.shape[0]):
         seen += index[skus[c.INDEX_START, max(lines[line, c.LINE_SKU], np.int64(0))]]
     for i in range(items.shape[0]):
@@ -83,15 +86,16 @@ def fetch_stock(stock: Stock, items: Integers, lines: Integers, kept: Integers) 
             if items[i, c.ITEM_OUTCOME] != 0 or sku < 0:
                 continue
             if items[i, c.ITEM_KIND] == c.KIND_PICKUP:
-                slot = find_cell(skus, index, sku, items[i, c.ITEM_DESTINATION])
-                if slot >= 0:
-                    seen += cells[c.ATF, slot] + cells[c.PENDING, slot] + cells[c.RESERVED, slot]
+                slots[line] = max(find_cell(skus, index, sku, items[i, c.ITEM_DESTINATION]), np.int64(0))
                 continue
             start = skus[c.INDEX_START, sku]
             for position in range(start, start + min(skus[c.INDEX_COUNT, sku], np.int64(CELLS_FETCHED))):
                 slot = index[position] & SLOT_MASK
                 seen += cells[c.ATF, slot] + cells[c.PENDING, slot] + cells[c.RESERVED, slot]
-    kept[0] = seen
+    for line in range(lines.shape[0]):
+        slot = slots[line]
+        seen += cells[c.ATF, slot] + cells[c.PENDING, slot] + cells[c.RESERVED, slot]
+    slots[0] = seen
 
 
 @kernel(types.int64(types.Tuple([MATRIX, VECTOR]), VECTOR, types.int64, VECTOR, MATRIX), allocates=True)

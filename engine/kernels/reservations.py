@@ -311,7 +311,7 @@ def plan_claims(
     cells = stock[0]
     dated = promise[6][SPAN_ROWS] > 0
     if items.shape[0] >= FETCH_FROM:
-        fetch_stock(stock, items, lines, scratch[4])
+        fetch_stock(stock, items, lines, granted[3])
     held = np.int64(0)
     first_leg = np.int64(0)
     first_package = np.int64(0)
