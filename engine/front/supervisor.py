@@ -22,8 +22,8 @@ from typing import Any
 from engine.front import inside
 from engine.settings import Settings
 
-ENVOY_ARGUMENTS = ("--use-dynamic-base-id", "--log-level", "error")
-"""Two servers on a machine have nothing to do with each other."""
+ENVOY_ARGUMENTS = ("--disable-hot-restart", "--log-level", "error")
+"""Two servers on a machine have nothing to do with each other, and leave nothing in its shared memory."""
 _STANDARD_INPUT = 0
 _LOOK_S = 0.02
 _FLUSH_S, _ANSWER_S = 2.0, 10.0
