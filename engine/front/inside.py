@@ -45,19 +45,22 @@ class Application:
         self._pipe = pipe
         self._settings = settings
         self._calls = EnvoyPort(MESSAGE_BYTES_MAX)
+        self._start = self._calls.start_call
         self._stop = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    _asgi_single_callable = True  # says to pyvoy what it would see by a coroutine function
+
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
         """One HTTP request, or the life of the process."""
-        if scope["type"] == "http":
-            await self._calls(scope, receive, send)
-        else:
-            await self._live(receive, send)
+        return self._start(scope, receive, send) if scope["type"] == "http" else self._live(receive, send)
 
     async def _live(self, receive: Any, send: Any) -> None:
+        from engine.service.asgi.steps import make_task
+
         await receive()
         loop = asyncio.get_running_loop()
+        loop.set_task_factory(make_task)
         threading.Thread(target=self._hear, args=(loop,), name="pipe", daemon=True).start()
         self._serving = asyncio.create_task(self._serve())
         await send({"type": "lifespan.startup.complete"})

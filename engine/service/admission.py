@@ -30,6 +30,8 @@ class _Passage:
     __slots__ = ("_admission", "_number", "_read", "_under_way", "response_serializer", "unary_unary")
     request_streaming = response_streaming = False
     unary_stream = stream_unary = stream_stream = None
+    needs_task = False
+    """No servicer of such a call asks for the task that it runs in, as ``asyncio.timeout`` does."""
 
     def __init__(self, handler: MethodHandler, admission: "Admission", number: int, under_way: int) -> None:
         self._read = handler.request_deserializer

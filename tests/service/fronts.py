@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.front import supervisor
 from engine.service.asgi.application import GrpcApplication
+from engine.service.asgi.steps import Started
 from engine.service.port import MESSAGE_BYTES_MAX
 from engine.settings import Settings
 from tests.service.relay import Envoy, Far, take
@@ -74,6 +75,26 @@ class EnvoyPort(GrpcApplication):
         await asyncio.to_thread(ENVOYS.done, self._envoy)
         self._envoy = None
 
+    async def _answer(self, scope: Any, far: Far) -> None:
+        """As in Envoy: what is received is a future, and sending acts when it is called."""
+        sending: list[asyncio.Future[None]] = []
+
+        def send(event: Any) -> asyncio.Future[None]:
+            sending.append(asyncio.ensure_future(far.send(event)))
+            return sending[-1]
+
+        before = set(self.under_way)
+        started = self.start_call(scope, lambda: asyncio.ensure_future(far.receive()), send)
+        if isinstance(started, Started):
+            (call,) = self.under_way - before
+            ended = asyncio.Event()
+            call.add_done_callback(lambda _: ended.set())
+            await ended.wait()
+        else:
+            # In a task of its own, as pyvoy does it: the call ends it when it is given up.
+            await asyncio.ensure_future(started)
+        await asyncio.gather(*sending, return_exceptions=True)
+
     async def _take_call(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -82,8 +103,7 @@ class EnvoyPort(GrpcApplication):
             scope = await take(reader)
             far = Far(reader, writer)
             try:
-                # In a task of its own, as pyvoy does it: the call ends it when it is given up.
-                await asyncio.ensure_future(self(scope, far.receive, far.send))
+                await self._answer(scope, far)
             finally:
                 far.close()
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):

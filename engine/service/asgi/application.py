@@ -3,17 +3,21 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Set as AbstractSet
+from typing import Any, TypeVar
 
 import grpc
 
-from engine.service.asgi.call import Call, Event, Receive, Send
+from engine.service.asgi.call import Call, Event, Receive, Send, Shared
+from engine.service.asgi.steps import STARTED, Started, SteppedCall
 from engine.service.asgi.wire import CONTENT_TYPE, Metadata, Refused
 
 ROUND_S = 0.02
 """How often calls under way are looked after: deadlines are kept so exactly. The writer keeps them to the moment."""
 
 
+CallT = TypeVar("CallT", bound=Call)
+_CONTENT_TYPES = (CONTENT_TYPE + b"+", CONTENT_TYPE + b";")
 _UNKNOWN = Refused(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
 _CLOSED = Refused(grpc.StatusCode.UNAVAILABLE, "The server ends.")
 _NO_GRPC = (
@@ -22,11 +26,14 @@ _NO_GRPC = (
 )
 
 
-class _Details(NamedTuple):
-    """What a ``grpc.GenericRpcHandler`` is asked with."""
+class _Details:
+    """What a ``grpc.GenericRpcHandler`` is asked with. One for all calls: whoever is asked answers at once."""
 
-    method: str
-    invocation_metadata: Metadata
+    __slots__ = ("method",)
+    invocation_metadata: Metadata = ()
+
+    def __init__(self) -> None:
+        self.method = ""
 
 
 class GrpcApplication:
@@ -34,9 +41,9 @@ class GrpcApplication:
 
     def __init__(self, message_bytes_max: int) -> None:
         """``message_bytes_max``: longest message either way; a longer one is RESOURCE_EXHAUSTED."""
-        self._bytes_max = message_bytes_max
+        self._shared = Shared(message_bytes_max)
         self._handlers: list[grpc.GenericRpcHandler] = []
-        self._calls: set[Call] = set()
+        self._details = _Details()
         self._round: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -51,56 +58,72 @@ class GrpcApplication:
         """One HTTP request."""
         if scope["type"] != "http":
             raise ValueError(f"takes gRPC over HTTP, got {scope['type']!r}")
-        return self._answer(scope, receive, send)
+        named = _named(scope)
+        if named is None:
+            return _send_no_grpc(send)
+        return self._begun(Call(scope, named, receive, send, self._shared)).answer(self._handler(scope))
+
+    def start_call(self, scope: Event, receive: Receive, send: Send) -> Awaitable[None] | Started:
+        """As calling it, for a server like pyvoy's whose event loop makes tasks by ``steps.make_task``: see ``SteppedCall``."""
+        named = _named(scope)
+        if named is None:
+            return _send_no_grpc(send)
+        call = self._begun(SteppedCall(scope, named, receive, send, self._shared))
+        handler = self._handler(scope)
+        if not getattr(handler, "needs_task", True):
+            call.begin(handler)
+            return STARTED
+        return call.answer(handler)
 
     async def stop(self, grace_s: float) -> None:
         """Take no calls any more; those under way have ``grace_s`` seconds, then they are cancelled."""
         self._is_closed = True
         until_s = time.monotonic() + grace_s
-        while self._calls and time.monotonic() < until_s:  # noqa: ASYNC110 - calls do not tell of their end, which costs each of them something
+        calls = self._shared.under_way
+        while calls and time.monotonic() < until_s:  # noqa: ASYNC110 - calls do not tell of their end, which costs each of them something
             await asyncio.sleep(ROUND_S / 4)
-        for call in self._calls:
+        for call in calls:
             call.cancel()
-        while self._calls:  # noqa: ASYNC110 - as above
+        while calls:  # noqa: ASYNC110 - as above
             await asyncio.sleep(ROUND_S / 4)
 
-    async def _answer(self, scope: Event, receive: Receive, send: Send) -> None:
-        if scope["method"] != "POST" or not _is_grpc(scope):
-            await _send_no_grpc(send)
-            return
-        call = Call(scope, receive, send, self._bytes_max, time.monotonic())
-        calls = self._calls
-        calls.add(call)
+    @property
+    def under_way(self) -> AbstractSet[Call]:
+        """Calls that have begun and not ended."""
+        return self._shared.under_way
+
+    def _begun(self, call: CallT) -> CallT:
         if self._round is None:
+            self._shared.now_s = time.monotonic()
             self._round = asyncio.get_running_loop().call_later(ROUND_S, self._look_after)
-        try:
-            await call.answer(self._handler(scope))
-        finally:
-            calls.discard(call)
+        return call
 
     def _handler(self, scope: Event) -> Any:
         if self._is_closed:
             return _CLOSED
-        path = scope["path"]
-        details = _Details(path, ())
+        details: Any = self._details
+        details.method = scope["path"]
         for handlers in self._handlers:
-            handler = handlers.service(details)  # type: ignore[arg-type]
+            handler = handlers.service(details)
             if handler is not None:
                 return handler
         return _UNKNOWN
 
     def _look_after(self) -> None:
-        now_s = time.monotonic()
-        for call in self._calls:
+        shared = self._shared
+        now_s = shared.now_s = time.monotonic()
+        for call in shared.under_way:
             call.look(now_s)
-        self._round = asyncio.get_running_loop().call_later(ROUND_S, self._look_after) if self._calls else None
+        self._round = asyncio.get_running_loop().call_later(ROUND_S, self._look_after) if shared.under_way else None
 
 
-def _is_grpc(scope: Event) -> bool:
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            return bool(value == CONTENT_TYPE or value.startswith((CONTENT_TYPE + b"+", CONTENT_TYPE + b";")))
-    return False
+def _named(scope: Event) -> dict[bytes, bytes] | None:
+    """The headers of a call by name; None when it is no call of gRPC."""
+    named = dict(scope["headers"])
+    kind = named.get(b"content-type", b"")
+    if scope["method"] != "POST" or not (kind == CONTENT_TYPE or kind.startswith(_CONTENT_TYPES)):
+        return None
+    return named
 
 
 async def _send_no_grpc(send: Send) -> None:

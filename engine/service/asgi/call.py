@@ -28,68 +28,87 @@ Send = Callable[[Event], Awaitable[None]]
 
 _TYPE = (b"content-type", CONTENT_TYPE)
 _ACCEPTS = (b"grpc-accept-encoding", b"identity, deflate, gzip")
-_START: Event = {"type": "http.response.start", "status": 200, "headers": [_TYPE, _ACCEPTS], "trailers": True}
+START: Event = {"type": "http.response.start", "status": 200, "headers": [_TYPE, _ACCEPTS], "trailers": True}
 _NO_MORE: Event = {"type": "http.response.body", "body": b"", "more_body": False}
-_DONE: Event = {"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]}
+DONE: Event = {"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]}
 LOOK_S, LOOK_S_MAX = 0.25, 2.0
 """A call that takes so long is looked after for the first time, then after twice as long each time up to the second."""
 
 _log = logging.getLogger("engine.service")
 
 
+class Shared:
+    """What the calls of an application have in common."""
+
+    def __init__(self, bytes_max: int) -> None:
+        """``bytes_max``: longest message."""
+        self.bytes_max = bytes_max
+        self.now_s = 0.0
+        """By time.monotonic, when calls were last looked after, or since when there are any."""
+        self.under_way: set[Call] = set()
+
+
 class Call(Context):
     """``answer`` runs it, in the task that ASGI gave it; nothing else needs one."""
 
-    __slots__ = (
-        "_bytes_max",
-        "_encoded",
-        "_handler",
-        "_is_whole",
-        "_look_s",
-        "_passed",
-        "_reader",
-        "_receive",
-        "_refused",
-        "_send",
-        "_started",
-        "_task",
-    )
+    _reader: Reader | None = None
+    _handler: Any = None
+    _task: asyncio.Task[Any] | None = None
+    _is_whole = False
+    """The request is there to its end."""
+    _started = False
+    _passed = False
+    """Its deadline has."""
+    _refused: Refused | None = None
 
-    def __init__(self, scope: Event, receive: Receive, send: Send, bytes_max: int, now_s: float) -> None:
-        """``bytes_max``: longest message; ``now_s``: by time.monotonic."""
-        headers = dict(scope["headers"])
-        super().__init__(scope, headers.get(b"grpc-timeout"))
-        self._encoded: bytes = headers.get(b"grpc-encoding", IDENTITY)
+    def __init__(
+        self, scope: Event, named: Mapping[bytes, bytes], receive: Receive, send: Send, shared: Shared
+    ) -> None:
+        """``named``: the headers by name."""
+        super().__init__(scope, named.get(b"grpc-timeout"))
+        self._named = named
         self._receive = receive
         self._send = send
-        self._bytes_max = bytes_max
-        self._reader: Reader | None = None
-        self._handler: Any = None
-        self._task: asyncio.Task[Any] | None = None
-        self._look_s = now_s + LOOK_S
-        self._is_whole = False  # the request is there to its end
-        self._started = False
-        self._passed = False  # its deadline
-        self._refused: Refused | None = None
+        self._shared = shared
+        self._look_s = shared.now_s + LOOK_S
 
     async def answer(self, handler: Any) -> None:
         """Run what answers the call: a ``grpc.RpcMethodHandler``, or why there is none."""
-        self._task = asyncio.current_task()
+        self._begin(handler)
+        await self._settle(self._answer())
+
+    def _begin(self, handler: Any) -> None:
         self._handler = handler
-        try:
-            if isinstance(handler, Refused):
-                await self._refuse(handler)
-                return
-            if handler.request_streaming or handler.response_streaming:
-                await self._stream(handler)
-            else:
-                request = handler.request_deserializer(await self._only())
-                response = await handler.unary_unary(request, self)
-                if self._code is None and self._compression is None and self._trailing is None and not self._started:
-                    await self._reply(handler.response_serializer(response))
-                    return
-                await self.write(response)
+        self._shared.under_way.add(self)
+
+    async def _answer(self) -> None:
+        handler = self._handler
+        if isinstance(handler, Refused):
+            await self._refuse(handler)
+        elif handler.request_streaming or handler.response_streaming:
+            await self._stream(handler)
             await self._end(self._code or grpc.StatusCode.OK, self._details)
+        else:
+            request = handler.request_deserializer(await self._only(await self._receive()))
+            await self._respond(await handler.unary_unary(request, self))
+
+    async def _respond(self, response: Any) -> None:
+        """The answer of a unary call whose servicer has done with it."""
+        if self._is_plain():
+            await self._reply(response)
+        else:
+            await self.write(response)
+            await self._end(self._code or grpc.StatusCode.OK, self._details)
+
+    def _is_plain(self) -> bool:
+        """Whether the servicer has said nothing of how its answer goes out."""
+        return self._code is None and self._compression is None and self._trailing is None and not self._started
+
+    async def _settle(self, answering: Awaitable[None]) -> None:
+        """See the call to its end, in this task, and tell the caller how it went."""
+        self._task = asyncio.current_task()
+        try:
+            await answering
         except AbortError:
             await self._end(self._code or grpc.StatusCode.UNKNOWN, self._details)
         except Refused as refused:
@@ -100,8 +119,13 @@ class Call(Context):
             _log.exception("a call failed in its servicer")
             await self._end(grpc.StatusCode.UNKNOWN, f"Unexpected {type(error)}: {error}")
         finally:
-            self._handler = None
-            self._tell_done()
+            self._leave()
+
+    def _leave(self) -> None:
+        """The call has ended."""
+        self._handler = None
+        self._shared.under_way.discard(self)
+        self._tell_done()
 
     async def send_initial_metadata(self, initial_metadata: Iterable[tuple[str, str | bytes]]) -> None:
         """Send the headers of the answer now."""
@@ -161,22 +185,29 @@ class Call(Context):
         await asyncio.sleep(0)
         raise asyncio.CancelledError
 
-    async def _only(self) -> bytes:
-        """The message of a request that has one; at once when it came as a whole, as it does nearly always."""
-        event = await self._receive()
+    def _whole(self, event: Event) -> bytes | None:
+        """The message of a request that has one, when ``event`` brings all of it as it is, which it does nearly always."""
+        if event["type"] != "http.request" or event.get("more_body", False):
+            return None
+        self._is_whole = True
+        content: bytes = event.get("body", b"")
+        length = len(content) - HEAD_BYTES
+        if (
+            0 <= length <= self._shared.bytes_max
+            and not content[0]
+            and length == int.from_bytes(content[1:HEAD_BYTES], "big")
+        ):
+            return content[HEAD_BYTES:]
+        return None
+
+    async def _only(self, event: Event) -> bytes:
+        """The message of a request that has one, which begins with ``event``."""
+        message = self._whole(event)
+        if message is not None:
+            return message
         if event["type"] != "http.request":
             await self._lose()
-        content: bytes = event.get("body", b"")
-        if not event.get("more_body", False):
-            self._is_whole = True
-            length = len(content) - HEAD_BYTES
-            if (
-                0 <= length <= self._bytes_max
-                and not content[0]
-                and length == int.from_bytes(content[1:HEAD_BYTES], "big")
-            ):
-                return content[HEAD_BYTES:]
-        message = await self._next(content)
+        message = await self._next(event.get("body", b""))
         if message is None:
             raise Refused(grpc.StatusCode.INTERNAL, "The call ended without a message.")
         await self._to_end()
@@ -192,7 +223,7 @@ class Call(Context):
     async def _next(self, content: bytes = b"") -> bytes | None:
         """The next message of the request, of which ``content`` has come; None at its end."""
         if self._reader is None:
-            self._reader = Reader(self._bytes_max, self._encoded)
+            self._reader = Reader(self._shared.bytes_max, self._named.get(b"grpc-encoding", IDENTITY))
         if content:
             self._reader.feed(content)
         while (message := self._reader.take()) is None:
@@ -215,7 +246,7 @@ class Call(Context):
         if handler.request_streaming:
             request: Any = self._requests()
         else:
-            request = handler.request_deserializer(await self._only())
+            request = handler.request_deserializer(await self._only(await self._receive()))
         if not handler.response_streaming:
             response = await handler.stream_unary(request, self)
             await self.write(response)
@@ -233,20 +264,20 @@ class Call(Context):
             yield message
 
     def _framed(self, message: bytes) -> bytes:
-        if len(message) > self._bytes_max:
-            text = f"SERVER: Sent message larger than max ({len(message)} vs. {self._bytes_max})"
+        if len(message) > self._shared.bytes_max:
+            text = f"SERVER: Sent message larger than max ({len(message)} vs. {self._shared.bytes_max})"
             raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         return framed(message, IDENTITY if self._compression is None else self._encoding())
 
-    async def _reply(self, message: bytes) -> None:
+    async def _reply(self, response: Any) -> None:
         """The whole answer of a unary call that went well."""
-        content = self._framed(message)
+        content = self._framed(self._handler.response_serializer(response))
         self._ended = True
         send = self._send
         try:
-            await send(_START)
+            await send(START)
             await send({"type": "http.response.body", "body": content, "more_body": False})
-            await send(_DONE)
+            await send(DONE)
         except OSError:
             self._gone = True
 
@@ -258,7 +289,7 @@ class Call(Context):
                 headers = [_TYPE, _ACCEPTS, *headers_of(self._initial)]
                 if self._compression is not None:
                     headers.append((b"grpc-encoding", self._encoding()))
-                await self._send({**_START, "headers": headers})
+                await self._send({**START, "headers": headers})
             await self._send({"type": "http.response.body", "body": content, "more_body": True})
         except OSError:
             await self._lose()

@@ -17,36 +17,26 @@ _COMPRESSIONS = {grpc.Compression.Deflate: b"deflate", grpc.Compression.Gzip: b"
 class Context:
     """Same names and meanings as ``grpc.aio.ServicerContext``; reading and writing are the call's."""
 
-    __slots__ = (
-        "_callbacks",
-        "_client",
-        "_code",
-        "_compression",
-        "_deadline_s",
-        "_details",
-        "_ended",
-        "_gone",
-        "_headers",
-        "_initial",
-        "_metadata",
-        "_trailing",
-    )
+    # Of most calls these stay as they are: setting each of them anew for every call takes longer than reading them here.
+    _metadata: Metadata | None = None
+    _initial: Iterable[tuple[str, str | bytes]] | None = None
+    _trailing: Iterable[tuple[str, str | bytes]] | None = None
+    _code: grpc.StatusCode | None = None
+    _details = ""
+    _compression: grpc.Compression | None = None
+    _callbacks: list[Callable[[Any], None]] | None = None
+    _gone = False
+    """The caller gave up, or its connection broke."""
+    _ended = False
+    _deadline_s: float | None = None
+    """By time.monotonic."""
 
     def __init__(self, scope: Mapping[str, Any], timeout: bytes | None) -> None:
         """``timeout``: the header grpc-timeout."""
         self._headers: Headers = scope["headers"]
         self._client = scope.get("client")
-        left_s = None if timeout is None else timeout_s(timeout)
-        self._deadline_s = None if left_s is None else time.monotonic() + left_s
-        self._metadata: Metadata | None = None
-        self._initial: Iterable[tuple[str, str | bytes]] | None = None
-        self._trailing: Iterable[tuple[str, str | bytes]] | None = None
-        self._code: grpc.StatusCode | None = None
-        self._details = ""
-        self._compression: grpc.Compression | None = None
-        self._callbacks: list[Callable[[Any], None]] = []
-        self._gone = False  # the caller gave up, or its connection broke
-        self._ended = False
+        if timeout is not None and (left_s := timeout_s(timeout)) is not None:
+            self._deadline_s = time.monotonic() + left_s
 
     def invocation_metadata(self) -> Metadata:
         """What the caller sent along."""
@@ -138,6 +128,8 @@ class Context:
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         """To be called with this when the call has ended."""
+        if self._callbacks is None:
+            self._callbacks = []
         self._callbacks.append(callback)
 
     def _encoding(self) -> bytes:
@@ -154,4 +146,4 @@ class Context:
         if self._callbacks:
             for callback in self._callbacks:
                 asyncio.get_running_loop().call_soon(callback, self)
-            self._callbacks.clear()
+            self._callbacks = None

@@ -6,6 +6,7 @@ See https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md.
 import binascii
 import zlib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from urllib.parse import quote_from_bytes
 
 import grpc
@@ -125,10 +126,9 @@ def timeout_s(header: bytes) -> float | None:
 
 def metadata_of(headers: Headers) -> Metadata:
     """What the caller sent along: bytes where the key ends with -bin, else text."""
+    others = [header for header in headers if header[0] not in _TRANSPORT]
     found: list[tuple[str, str | bytes]] = []
-    for name, value in headers:
-        if name in _TRANSPORT:
-            continue
+    for name, value in others:
         if name.endswith(b"-bin"):
             found.extend((name.decode("ascii"), _binary(part)) for part in value.split(b","))
         else:
@@ -163,9 +163,10 @@ def status_headers(code: grpc.StatusCode, details: str) -> list[tuple[bytes, byt
     return made
 
 
-def peer_of(client: Sequence[object] | None) -> str:
-    """Whose connection it is, in gRPC's way of saying it."""
+@lru_cache(maxsize=1_024)
+def peer_of(client: tuple[str, int] | None) -> str:
+    """Whose connection it is, in gRPC's way of saying it. Asked for every call, and always of the same few."""
     if not client:
         return "unknown"
-    host, port = str(client[0]), client[1]
+    host, port = client
     return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
