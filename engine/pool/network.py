@@ -117,11 +117,11 @@ class Network:
 
     def serves(self, node_index: int, channel_index: int) -> bool:
         """Whether the channel may sell the node's stock."""
-        return bool(self.node_rows[c.NODE_CHANNELS, node_index] >> channel_index & 1)
+        return bool(self.node_rows.item(c.NODE_CHANNELS, node_index) >> channel_index & 1)
 
     def flags(self, node_index: int) -> int:
         """FLAG_... bits of the node."""
-        return int(self.node_rows[c.NODE_FLAGS, node_index])
+        return self.node_rows.item(c.NODE_FLAGS, node_index)
 
     def candidates(self, channel_index: int, needs: int) -> NDArray[np.int64]:
         """Indexes of the channel's nodes that carry every flag of ``needs``."""

@@ -77,6 +77,11 @@ _MARKS = {kind: blake2b(digest_size=_INT64.size, person=str(int(kind)).encode())
 """Copying a hash that has taken its parameters is faster than naming them each time."""
 
 
+def is_request_id(value: str, characters_max: int = REQUEST_ID_CHARACTERS_MAX) -> bool:
+    """Whether a request may have this id."""
+    return 0 < len(value) <= characters_max and value.isprintable()
+
+
 def nanoseconds(duration: Duration) -> int:
     """A duration as whole nanoseconds."""
     return duration.seconds * SECOND_NS + duration.nanos
@@ -135,7 +140,7 @@ class Check:
 
     def request_id(self, value: str, characters_max: int = REQUEST_ID_CHARACTERS_MAX) -> str:
         """The request's id."""
-        if not (0 < len(value) <= characters_max and value.isprintable()):
+        if not is_request_id(value, characters_max):
             if not value:
                 self.wrong("request_id", "is missing; give each request an id of its own, a UUID will do")
             elif len(value) > characters_max:

@@ -24,6 +24,7 @@ from engine.service.fields import (
     Check,
     Rules,
     fingerprint,
+    is_request_id,
     nanoseconds,
 )
 from stockpool.v1 import reservations_pb2 as pb
@@ -34,10 +35,13 @@ _SHIPPED, _COLLECTED = FulfillmentKind.SHIP, FulfillmentKind.PICKUP
 
 def reserve(request: pb.ReserveRequest, rules: Rules) -> Reserve:
     """One claim."""
-    check = rules.check()
-    request_id = check.request_id(request.request_id)
-    claim = _well_formed_claim(request.reservation, rules.limits) or _claim(check, "reservation.", request.reservation)
-    check.done()
+    request_id, asked = request.request_id, request.reservation
+    claim = _well_formed_claim(asked, rules.limits)
+    if claim is None or not is_request_id(request_id):
+        check = rules.check()
+        check.request_id(request_id)
+        claim = _claim(check, "reservation.", asked)
+        check.done()
     return Reserve(request_id, fingerprint(request, CommandKind.RESERVE), claim)
 
 
