@@ -8,6 +8,7 @@ import pytest
 
 from engine.service import server
 from tests.service.fronts import ENVOYS, MISSING, EnvoyPort
+from tests.service.peer import Peer
 from tests.service.world import World, open_world
 
 
@@ -35,3 +36,10 @@ def front(request: pytest.FixtureRequest) -> Iterator[str]:
 def _envoys() -> Iterator[None]:
     yield
     ENVOYS.close()
+
+
+@pytest.fixture(params=["in tasks", "in steps", "in steps, at once"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How calls of a ``Peer`` are answered, and whether a request comes in one piece."""
+    monkeypatch.setattr(Peer, "in_steps", request.param != "in tasks")
+    monkeypatch.setattr(Peer, "at_once", request.param.endswith("at once"))
