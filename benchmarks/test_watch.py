@@ -24,7 +24,7 @@ from google.protobuf.duration_pb2 import Duration
 from benchmarks.caller import BATCH, PATHS, reservation
 from benchmarks.history import Note
 from benchmarks.load import cpu_s, hear, piped, tell
-from benchmarks.stocking import BEGIN_NS, make_machine
+from benchmarks.stocking import BEGIN_NS, UNITS, make_machine
 from benchmarks.watchers import Watch
 from benchmarks.world import CHANNEL, World
 from engine.model.limits import Limits
@@ -59,7 +59,7 @@ def test_availability(benchmark: Any, scale: float, note: Note) -> None:
     benchmark.pedantic(answer, rounds=300, warmup_rounds=20)
     told = inventory.BatchGetAvailabilityResponse.FromString(answer())
     assert len(told.availabilities) == ASKED
-    assert all(each.ats_units == 1_000_000 * world.cells_per_sku for each in told.availabilities)
+    assert all(each.ats_units == UNITS * world.cells_per_sku for each in told.availabilities)
     note(f"availability_{ASKED}_skus_{NODES}_nodes_ms", benchmark.stats.stats.median * 1e3, "ms")
 
 
